@@ -1,0 +1,1 @@
+"""What runs inside a sandbox: supervisor, template process and interpreters."""

@@ -1,0 +1,1 @@
+"""The generated messages of the private API, package `sandbank_runner.v1`."""
