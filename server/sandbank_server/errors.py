@@ -1,10 +1,11 @@
 """What can go wrong, as the domain says it: one class per reason of the public API.
 
-A reason is part of the contract with clients; so are the texts here only as far as they help a person. Which gRPC
-status, log level and retry advice belong to a reason is decided in one table, `grpc_api/error_map.py`: nothing that
-raises these needs to know grpc. Whatever else escapes from a call is a BUG, and its text never reaches a client.
+A reason is part of the contract with clients, a text is not. Which gRPC status, log level and retry advice
+belong to a reason is decided in one table, `grpc_api/error_map.py`: nothing that raises these needs to know
+grpc. Whatever else escapes from a call is a BUG, and its text never reaches a client.
 
-Messages and metadata are sent to the caller: no secret, no path of the server and no other tenant's name goes in.
+Messages and metadata are sent to the caller: no secret, no path of the server and no other tenant's name
+goes in.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ class DomainError(Exception):
     """An error that the caller of the API is told about.
 
     ``message``: a sentence for a person, safe to send. ``metadata``: what it is about, for programs.
-    ``retry_delay``: seconds after which the same call may succeed, where that is known. ``violations``: the fields at
-    fault. ``resource``: the id, name or path of the thing it is about. ``subject``: whose quota, in quota errors.
+    ``retry_delay``: seconds after which the same call may succeed, where that is known. ``violations``: the
+    fields at fault. ``resource``: the id, name or path of the thing it is about. ``subject``: whose quota, in
+    quota errors.
     """
 
     reason: ClassVar[str]
@@ -52,7 +54,7 @@ class DomainError(Exception):
         self.subject = subject
 
 
-# Arguments -----------------------------------------------------------------------------------------------------------
+# Arguments -----------------------------------------------------------------------------------------
 
 
 class ArgumentError(DomainError):
@@ -89,7 +91,7 @@ class ChecksumMismatchError(ArgumentError):
     reason = "CHECKSUM_MISMATCH"
 
 
-# What is not there: also another tenant's ----------------------------------------------------------------------------
+# What is not there: also another tenant's ----------------------------------------------------------
 
 
 class NotFoundError(DomainError):
@@ -138,7 +140,7 @@ class TemplateNotFoundError(NotFoundError):
     resource_type = "template"
 
 
-# Idempotency ---------------------------------------------------------------------------------------------------------
+# Idempotency ---------------------------------------------------------------------------------------
 
 
 class OperationIdReusedError(DomainError):
@@ -155,7 +157,7 @@ class RequestIdReusedError(DomainError):
     resource_type = "request"
 
 
-# The state of things forbids it --------------------------------------------------------------------------------------
+# The state of things forbids it --------------------------------------------------------------------
 
 
 class PreconditionError(DomainError):
@@ -249,7 +251,7 @@ class EventsEvictedError(DomainError):
     resource_type = "operation"
 
 
-# Bounds --------------------------------------------------------------------------------------------------------------
+# Bounds --------------------------------------------------------------------------------------------
 
 
 class ExhaustedError(DomainError):
@@ -286,7 +288,7 @@ class TooLargeError(ExhaustedError):
     reason = "TOO_LARGE"
 
 
-# Not now: nothing was recorded, the same call may be sent again ------------------------------------------------------
+# Not now: nothing was recorded, the same call may be sent again ------------------------------------
 
 
 class UnavailableError(DomainError):
@@ -336,7 +338,7 @@ class SandboxLostError(DomainError):
     reason = "SANDBOX_LOST"
 
 
-# Who may -------------------------------------------------------------------------------------------------------------
+# Who may -------------------------------------------------------------------------------------------
 
 
 class BadCredentialsError(DomainError):
@@ -351,7 +353,7 @@ class NotAllowedError(DomainError):
     reason = "NOT_ALLOWED"
 
 
-# The server's own ----------------------------------------------------------------------------------------------------
+# The server's own ----------------------------------------------------------------------------------
 
 
 class CheckpointCorruptError(DomainError):
@@ -368,7 +370,7 @@ class NotSupportedError(DomainError):
 
 
 class BugError(DomainError):
-    """A fault of the server's. Made at the edge, from whatever escaped; ``metadata["error_id"]`` is for quoting."""
+    """A fault of the server's, made at the edge from whatever escaped; ``error_id`` in metadata is to quote."""
 
     reason = "BUG"
 
