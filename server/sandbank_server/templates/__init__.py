@@ -1,0 +1,1 @@
+"""What a template is, and how the image that its sandboxes run is built."""
