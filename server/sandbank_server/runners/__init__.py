@@ -1,0 +1,1 @@
+"""The link to the supervisor of one sandbox."""

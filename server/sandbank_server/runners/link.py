@@ -1,0 +1,224 @@
+"""One connection to the supervisor of one sandbox, and the requests it carries.
+
+The link knows frames and requests, not operations: what the sandbox pushes goes to a :class:`LinkSink`. A link that
+ended stays ended; whoever wants the sandbox back dials anew and compares boot ids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Protocol
+
+from sandbank_runner.v1 import runner_pb2
+
+from sandbank_server.runners.frames import (
+    OLDEST_PROTOCOL_VERSION,
+    PROTOCOL_VERSION,
+    FrameProtocol,
+    RunnerViolation,
+)
+from sandbank_server.runtimes.base import Endpoint
+from sandbank_server.runtimes.dial import NotListening, open_socket
+
+REQUEST_SECONDS = 30.0
+"""How long a request may take before the sandbox counts as stuck."""
+
+DIAL_PAUSE_SECONDS = 0.02
+"""Pause between tries while a starting supervisor does not listen yet."""
+
+
+class LinkClosed(ConnectionError):
+    """The connection ended before the answer came; the sandbox may or may not have done what was asked."""
+
+
+class RequestFailed(Exception):
+    """The supervisor refused a request; ``reason`` is one of the public table."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class LinkSink(Protocol):
+    """Where a sandbox's unasked messages go. A :class:`RunnerViolation` raised here ends the link."""
+
+    def on_events(self, events: runner_pb2.Events) -> None:
+        """New events of an operation."""
+
+    def on_background(self, background: runner_pb2.Background) -> None:
+        """Output that no operation owns."""
+
+    def on_interpreter_replaced(self, replaced: runner_pb2.InterpreterReplaced) -> None:
+        """The interpreter was replaced."""
+
+
+class RunnerLink:
+    """The CONTROL connection to one supervisor. Make it with :meth:`connect`."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.hello = runner_pb2.Hello()
+        self.error: Exception | None = None
+        self._protocol = FrameProtocol(self._on_message, self._on_end)
+        self._greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._replies: dict[int, asyncio.Future[runner_pb2.Reply]] = {}
+        self._next_request = 1
+        self._sink: LinkSink | None = None
+        self._on_close: list[Callable[[RunnerLink], None]] = []
+        self._closed = asyncio.Event()
+
+    @classmethod
+    async def connect(cls, endpoint: Endpoint, sandbox_id: str, timeout: float) -> RunnerLink:  # noqa: ASYNC109
+        """Dial until the supervisor listens, and exchange greetings.
+
+        Raises TimeoutError after ``timeout`` seconds, :class:`RunnerViolation` when what answers is not the
+        supervisor of ``sandbox_id`` in a version that is understood, OSError when it cannot be reached.
+        """
+        async with asyncio.timeout(timeout):
+            link = await _dial(endpoint)
+            try:
+                await link._greeted
+                link._check_greeting(sandbox_id)
+            except BaseException:
+                link._protocol.close()
+                raise
+            link._send(open=runner_pb2.Open(protocol_version=PROTOCOL_VERSION, purpose=runner_pb2.PURPOSE_CONTROL))
+            return link
+
+    def _check_greeting(self, sandbox_id: str) -> None:
+        version = self.hello.protocol_version
+        if not OLDEST_PROTOCOL_VERSION <= version <= PROTOCOL_VERSION:
+            raise RunnerViolation(f"protocol version {version}")
+        if self.hello.sandbox_id != sandbox_id:
+            raise RunnerViolation(f"answers as {self.hello.sandbox_id[:64]!r}")
+
+    # State.
+
+    @property
+    def session_id(self) -> str:
+        """The session that the supervisor says it serves; empty while it waits in the pool."""
+        return self.hello.session_id
+
+    @property
+    def closed(self) -> asyncio.Event:
+        """Set once the connection has ended."""
+        return self._closed
+
+    def add_close_callback(self, callback: Callable[[RunnerLink], None]) -> None:
+        """Call ``callback`` once when the connection ends, at once when it has ended."""
+        if self._closed.is_set():
+            callback(self)
+        else:
+            self._on_close.append(callback)
+
+    def set_sink(self, sink: LinkSink | None) -> None:
+        """Say where unasked messages go; without a sink, before assignment, they are a violation."""
+        self._sink = sink
+
+    async def close(self) -> None:
+        """End the connection; the sandbox runs on."""
+        self._protocol.close()
+        await self._closed.wait()
+
+    # Requests.
+
+    def submit(self, submit: runner_pb2.Submit) -> None:
+        """Queue an operation; its events tell the rest. :class:`LinkClosed` when the link has ended."""
+        self._send(submit=submit)
+
+    async def request(self, timeout: float = REQUEST_SECONDS, **message: object) -> runner_pb2.Reply:  # noqa: ASYNC109
+        """Ask and wait for the answer: ``await link.request(ping=runner_pb2.Ping())``.
+
+        Raises :class:`RequestFailed`, :class:`LinkClosed`, or TimeoutError (which also ends the link: a supervisor
+        that does not answer for so long is stuck).
+        """
+        request_id = self._next_request
+        self._next_request += 1
+        reply: asyncio.Future[runner_pb2.Reply] = asyncio.get_running_loop().create_future()
+        self._replies[request_id] = reply
+        try:
+            self._send(request_id=request_id, **message)
+            async with asyncio.timeout(timeout):
+                answer = await reply
+        except TimeoutError:
+            self._protocol.fail(RunnerViolation("did not answer in time"))
+            raise
+        finally:
+            self._replies.pop(request_id, None)
+        if answer.HasField("failure"):
+            raise RequestFailed(answer.failure.reason, answer.failure.message[:500])
+        return answer
+
+    def violate(self, error: RunnerViolation) -> None:
+        """End the link because the sandbox broke the protocol."""
+        self._protocol.fail(error)
+
+    def _send(self, **message: object) -> None:
+        try:
+            self._protocol.send(runner_pb2.ToRunner(**message))
+        except ConnectionError as error:
+            raise LinkClosed(str(error)) from error
+
+    # What comes in.
+
+    def _on_message(self, message: runner_pb2.FromRunner) -> None:
+        kind = message.WhichOneof("message")
+        if kind == "hello":
+            if self._greeted.done():
+                raise RunnerViolation("a second Hello")
+            self.hello = message.hello
+            self._greeted.set_result(None)
+            return
+        if not self._greeted.done():
+            raise RunnerViolation(f"{kind} before Hello")
+        if kind == "reply":
+            reply = self._replies.pop(message.reply.request_id, None)
+            if reply is not None and not reply.done():
+                reply.set_result(message.reply)
+            return
+        sink = self._sink
+        if sink is None:
+            raise RunnerViolation(f"{kind} before it was assigned")
+        if kind == "events":
+            sink.on_events(message.events)
+        elif kind == "background":
+            sink.on_background(message.background)
+        elif kind == "interpreter_replaced":
+            sink.on_interpreter_replaced(message.interpreter_replaced)
+        else:
+            raise RunnerViolation(f"unexpected {kind}")
+
+    def _on_end(self, error: Exception | None) -> None:
+        self.error = error
+        self._closed.set()
+        failure = error if isinstance(error, RunnerViolation) else LinkClosed("the connection to the sandbox has ended")
+        if not self._greeted.done():
+            self._greeted.set_exception(failure)
+        for reply in self._replies.values():
+            if not reply.done():
+                reply.set_exception(LinkClosed("the connection to the sandbox has ended"))
+        self._replies.clear()
+        callbacks, self._on_close = self._on_close, []
+        for callback in callbacks:
+            callback(self)
+
+
+async def _dial(endpoint: Endpoint) -> RunnerLink:
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            sock = open_socket(endpoint)
+        except NotListening:
+            await asyncio.sleep(DIAL_PAUSE_SECONDS)
+            continue
+        link = RunnerLink(endpoint)
+        try:
+            await loop.create_connection(lambda: link._protocol, sock=sock)  # noqa: B023, SLF001
+        except BaseException:
+            with contextlib.suppress(OSError):
+                sock.close()
+            raise
+        return link

@@ -1,0 +1,1 @@
+"""Sessions: their life, their operations, their operation log."""
