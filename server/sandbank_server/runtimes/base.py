@@ -1,7 +1,8 @@
 """The seam behind which sandboxes run.
 
-A runtime starts and destroys sandboxes and says which exist. It knows nothing of sessions: labels are opaque to it.
-Observed truth comes from :meth:`SandboxRuntime.list_sandboxes`; :meth:`SandboxRuntime.exits` only makes it faster.
+A runtime starts and destroys sandboxes and says which exist. It knows nothing of sessions: labels are opaque
+to it. Observed truth comes from :meth:`SandboxRuntime.list_sandboxes`; :meth:`SandboxRuntime.exits` only
+makes it faster.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from sandbank_server.templates.model import TemplateSpec
 class Endpoint:
     """Where a supervisor listens.
 
-    ``directory`` and ``name`` of a Unix socket: the sandbox can write to ``directory``, so it is opened beneath it
-    without following links. ``peer_uid`` is the only user that may answer there.
+    ``directory`` and ``name`` of a Unix socket: the sandbox can write to ``directory``, so it is opened
+    beneath it without following links. ``peer_uid`` is the only user that may answer there.
     """
 
     directory: str
@@ -46,7 +47,7 @@ class LaunchedSandbox:
 
 @dataclass(frozen=True, slots=True)
 class ObservedSandbox:
-    """A sandbox of this installation as the runtime sees it now, dead ones that are not yet removed included."""
+    """A sandbox of this installation as the runtime sees it now: also a dead one that is not yet removed."""
 
     sandbox_id: str
     template: str
@@ -75,11 +76,14 @@ class SandboxStats:
     process_count: int
 
 
-class RuntimeUnavailable(Exception):
-    """The runtime cannot be used now (no engine, missing OCI runtime, no permission); the text says what to do."""
+class RuntimeUnavailable(Exception):  # noqa: N818 - a state of the runtime, not of a call
+    """The runtime cannot be used now (no engine, missing OCI runtime, no permission).
+
+    The text says what to do. Every method may raise it.
+    """
 
 
-class LaunchFailed(Exception):
+class LaunchFailed(Exception):  # noqa: N818 - says what happened
     """A sandbox could not be started; what was made of it has been removed. The text is for operators."""
 
 
