@@ -1,0 +1,1 @@
+"""The public API: thin servicers, and what goes on around every call."""

@@ -1,0 +1,1 @@
+"""Who calls: tenants, and later their keys and quotas."""
