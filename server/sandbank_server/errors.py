@@ -27,9 +27,9 @@ class DomainError(Exception):
     """An error that the caller of the API is told about.
 
     ``message``: a sentence for a person, safe to send. ``metadata``: what it is about, for programs.
-    ``retry_delay``: seconds after which the same call may succeed, where that is known. ``violations``: the
-    fields at fault. ``resource``: the id, name or path of the thing it is about. ``subject``: whose quota, in
-    quota errors.
+    ``retry_delay``: seconds after which the same call may succeed, where that is known. ``violations``:
+    the fields at fault. ``resource``: the id, name or path of the thing it is about. ``subject``: whose
+    quota, in quota errors.
     """
 
     reason: ClassVar[str]
@@ -370,7 +370,7 @@ class NotSupportedError(DomainError):
 
 
 class BugError(DomainError):
-    """A fault of the server's, made at the edge from whatever escaped; ``error_id`` in metadata is to quote."""
+    """A fault of the server, made at the edge from whatever escaped; ``error_id`` in metadata is to quote."""
 
     reason = "BUG"
 

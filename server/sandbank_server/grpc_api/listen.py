@@ -19,7 +19,7 @@ def split_address(address: str) -> tuple[str, int]:
         return host[1:-1], int(port)
     if ":" in host:
         raise ListenError(
-            f"{address!r} is no address to listen on: write an IPv6 host in brackets, [::1]:50051"
+            f"{address!r} is no address to listen on: an IPv6 host goes in brackets, [::1]:50051"
         )
     return host, int(port)
 
@@ -45,6 +45,6 @@ def refuse_open_listener(address: str, *, runtime: str, allowed: bool) -> None:
     """
     if runtime == "local" and not allowed and not is_loopback(address):
         raise ListenError(
-            f"the local runtime does not listen on {address}: whoever can connect could run programs as this user. "
+            f"the local runtime does not listen on {address}: whoever connects could run programs as this user. "
             "Listen on 127.0.0.1, use the docker runtime, or say --allow-non-loopback-local"
         )

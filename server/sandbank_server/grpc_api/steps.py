@@ -38,7 +38,13 @@ class RequestId:
 
 
 class CallLog:
-    """Logs how calls end: failures at the level of the error table, the rest for debugging."""
+    """Logs how calls end: failures at the level of the error table, the rest for debugging.
+
+    ``threshold``: levels below it are not worth building a line for.
+    """
+
+    def __init__(self, threshold: int = logging.INFO) -> None:
+        self._threshold = threshold
 
     def enter(self, call: CallContext) -> None:
         """Nothing to do."""
@@ -47,9 +53,13 @@ class CallLog:
         """Log one line."""
         failure = result.failure
         level = logging.DEBUG if failure is None else failure.level
-        if not _log.is_enabled_for(level):
+        if level < self._threshold:
             return
-        facts = {"method": call.method, "code": result.code.name, "seconds": call.clock() - call.started}
+        facts: dict[str, object] = {
+            "method": call.method,
+            "code": result.code.name,
+            "seconds": call.clock() - call.started,
+        }
         if failure is not None:
             facts |= {"reason": failure.reason, "message": failure.message}
         _log.log(level, "call ended", **facts)
