@@ -1,0 +1,1 @@
+"""The client for asyncio, of the same shape as `sandbank.sync`."""

@@ -1,0 +1,178 @@
+"""Every simple call of the client as a value: what to send, and what of the answer the caller wants.
+
+The sync and the async client make the same calls from here; all that differs is who waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sandbank import requests, rpc
+from sandbank.results import Result, result_of_run
+from sandbank.v1 import execution_pb2, file_pb2, info_pb2, pool_pb2, session_pb2
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request, and how to read its answer.
+
+    `timeout` in seconds bounds each try. Unset: the connection's `call_timeout`; `create`: its
+    `create_timeout`, for what may wait for a sandbox; None: no bound.
+    """
+
+    method: rpc.Method[Any, Any]
+    request: Any
+    read: Callable[[Any], T]
+    timeout: float | str | None = "call"
+
+
+@dataclass(frozen=True)
+class Listing(Generic[T]):
+    """The first request of a listing in pages, and the name of the answer's field."""
+
+    method: rpc.Method[Any, Any]
+    request: Any
+    field: str
+
+
+def create_session(options: requests.SessionOptions) -> Call[session_pb2.Session]:
+    """Create a session."""
+    request = requests.create_session(options)
+    return Call(rpc.CREATE_SESSION, request, lambda answer: answer.session, "create")
+
+
+def get_session(session_id: str) -> Call[session_pb2.Session]:
+    """Describe a session."""
+    request = session_pb2.GetSessionRequest(session_id=session_id)
+    return Call(rpc.GET_SESSION, request, lambda answer: answer.session)
+
+
+def list_sessions(
+    labels: Mapping[str, str] | None, states: Iterable[str | int], page_size: int
+) -> Listing[session_pb2.Session]:
+    """List sessions; states are names without their prefix, or enum values."""
+    numbers: Any = [requests.enum_number(session_pb2.Session.State, "STATE_", state) for state in states]
+    request = session_pb2.ListSessionsRequest(page_size=page_size, filter_labels=labels or {}, states=numbers)
+    return Listing(rpc.LIST_SESSIONS, request, "sessions")
+
+
+def update_session(
+    session_id: str,
+    labels: Mapping[str, str] | None,
+    idle_timeout: requests.Seconds | None,
+    extend_lifetime: requests.Seconds | None,
+) -> Call[session_pb2.Session]:
+    """Change a session."""
+    request = session_pb2.UpdateSessionRequest(
+        session_id=session_id,
+        labels=labels or {},
+        idle_timeout=requests.duration(idle_timeout),
+        extend_lifetime=requests.duration(extend_lifetime),
+    )
+    return Call(rpc.UPDATE_SESSION, request, lambda answer: answer.session)
+
+
+def reset_session(session_id: str, keep_files: bool) -> Call[session_pb2.Session]:
+    """Reset a session."""
+    request = session_pb2.ResetSessionRequest(session_id=session_id, keep_files=keep_files)
+    return Call(rpc.RESET_SESSION, request, lambda answer: answer.session, "create")
+
+
+def delete_session(session_id: str) -> Call[None]:
+    """End a session."""
+    return Call(rpc.DELETE_SESSION, session_pb2.DeleteSessionRequest(session_id=session_id), _nothing)
+
+
+def run(session_id: str, code: str, options: requests.ExecuteOptions) -> Call[Result]:
+    """Run code in one call. Unbounded here: the operation's own timeout bounds it, once its turn comes."""
+    request = execution_pb2.RunRequest(execute=requests.execute(session_id, code, options))
+    return Call(rpc.RUN, request, result_of_run, None)
+
+
+def get_operation(session_id: str, operation_id: str) -> Call[execution_pb2.Operation]:
+    """Read an operation."""
+    request = execution_pb2.GetOperationRequest(session_id=session_id, operation_id=operation_id)
+    return Call(rpc.GET_OPERATION, request, lambda answer: answer.operation)
+
+
+def list_operations(session_id: str, page_size: int) -> Listing[execution_pb2.Operation]:
+    """List a session's operations."""
+    request = execution_pb2.ListOperationsRequest(session_id=session_id, page_size=page_size)
+    return Listing(rpc.LIST_OPERATIONS, request, "operations")
+
+
+def cancel_operation(session_id: str, operation_id: str) -> Call[execution_pb2.Operation]:
+    """Ask for an operation to stop."""
+    request = execution_pb2.CancelOperationRequest(session_id=session_id, operation_id=operation_id)
+    return Call(rpc.CANCEL_OPERATION, request, lambda answer: answer.operation)
+
+
+def list_files(session_id: str, path: str, recursive: bool, page_size: int) -> Listing[file_pb2.FileInfo]:
+    """List a directory."""
+    request = file_pb2.ListFilesRequest(
+        session_id=session_id, path=path, recursive=recursive, page_size=page_size
+    )
+    return Listing(rpc.LIST_FILES, request, "files")
+
+
+def stat_file(session_id: str, path: str) -> Call[file_pb2.FileInfo]:
+    """Describe a file."""
+    request = file_pb2.StatFileRequest(session_id=session_id, path=path)
+    return Call(rpc.STAT_FILE, request, lambda answer: answer.file)
+
+
+def delete_file(session_id: str, path: str, recursive: bool) -> Call[None]:
+    """Delete a file or directory."""
+    request = file_pb2.DeleteFileRequest(session_id=session_id, path=path, recursive=recursive)
+    return Call(rpc.DELETE_FILE, request, _nothing)
+
+
+def make_directory(session_id: str, path: str) -> Call[file_pb2.FileInfo]:
+    """Make a directory."""
+    request = file_pb2.MakeDirectoryRequest(session_id=session_id, path=path)
+    return Call(rpc.MAKE_DIRECTORY, request, lambda answer: answer.file)
+
+
+def get_pool(template: str) -> Call[pool_pb2.Pool]:
+    """Read a pool."""
+    return Call(rpc.GET_POOL, pool_pb2.GetPoolRequest(template=template), lambda answer: answer.pool)
+
+
+def list_pools() -> Call[list[pool_pb2.Pool]]:
+    """Read all pools."""
+    return Call(rpc.LIST_POOLS, pool_pb2.ListPoolsRequest(), lambda answer: list(answer.pools))
+
+
+def resize_pool(template: str, min_ready: int, max_total: int) -> Call[pool_pb2.Pool]:
+    """Change a pool's size."""
+    request = pool_pb2.ResizePoolRequest(template=template, min_ready=min_ready, max_total=max_total)
+    return Call(rpc.RESIZE_POOL, request, lambda answer: answer.pool)
+
+
+def list_sandboxes(template: str, page_size: int) -> Listing[pool_pb2.Sandbox]:
+    """List sandboxes."""
+    request = pool_pb2.ListSandboxesRequest(template=template, page_size=page_size)
+    return Listing(rpc.LIST_SANDBOXES, request, "sandboxes")
+
+
+def server_info() -> Call[info_pb2.GetServerInfoResponse]:
+    """Describe the server."""
+    return Call(rpc.GET_SERVER_INFO, info_pb2.GetServerInfoRequest(), lambda answer: answer)
+
+
+def list_templates() -> Call[list[info_pb2.Template]]:
+    """Describe all templates."""
+    return Call(rpc.LIST_TEMPLATES, info_pb2.ListTemplatesRequest(), lambda answer: list(answer.templates))
+
+
+def get_template(name: str) -> Call[info_pb2.Template]:
+    """Describe a template."""
+    return Call(rpc.GET_TEMPLATE, info_pb2.GetTemplateRequest(template=name), lambda answer: answer.template)
+
+
+def _nothing(_answer: Any) -> None:
+    return None

@@ -1,0 +1,1 @@
+"""The client for ordinary programs. `sandbank.aio` is the same for asyncio."""
