@@ -1,0 +1,367 @@
+"""The operations of one session: submitted once, watched by anybody, ended whatever dies.
+
+Everything that decides is synchronous. What is known lives in three places: the operation log (always), the window of
+a :class:`LiveOperation` (while it is queued or runs), the journal in the sandbox (while that lives).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sandbank.v1 import execution_pb2
+from sandbank_runner.v1 import runner_pb2
+
+from sandbank_server.errors import (
+    EventsEvictedError,
+    OperationIdReusedError,
+    OperationNotFoundError,
+    OperationQueueFullError,
+    SandboxLostBeforeStartError,
+    SessionBusyError,
+)
+from sandbank_server.runners.checks import check_event, parse_operation
+from sandbank_server.runners.frames import RunnerViolation
+from sandbank_server.runners.link import LinkClosed, RequestFailed, RunnerLink
+from sandbank_server.sessions.live_operation import LiveOperation
+from sandbank_server.sessions.operation_log import LogEntry, OperationLog
+
+PAGE_BYTES = 1024 * 1024
+"""Size of a page of replayed events; one is in memory per watcher that fell behind."""
+
+_Operation = execution_pb2.Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A validated request to run code. ``timeout`` in seconds."""
+
+    request: execution_pb2.ExecuteRequest
+    operation_id: str
+    timeout: float
+    max_output_bytes: int
+    traceparent: str = ""
+
+    def digest(self) -> str:
+        """Return what decides whether a repeated id is a repeated request: all but how the call is bound."""
+        request = execution_pb2.ExecuteRequest()
+        request.CopyFrom(self.request)
+        request.ClearField("cancel_on_disconnect")
+        request.operation_id = self.operation_id
+        return hashlib.blake2b(request.SerializeToString(deterministic=True), digest_size=16).hexdigest()
+
+
+class Operations:
+    """The operations of one session."""
+
+    def __init__(
+        self,
+        session_id: str,
+        log: OperationLog,
+        queue_limit: int,
+        now: Callable[[], datetime],
+        on_finished: Callable[[execution_pb2.Operation], None],
+    ) -> None:
+        self.session_id = session_id
+        self.log = log
+        self.live: dict[str, LiveOperation] = {}
+        self.link: RunnerLink | None = None
+        self._queue_limit = queue_limit
+        self._now = now
+        self._on_finished = on_finished
+
+    # Submitting.
+
+    def known(self, submission: Submission) -> LogEntry | None:
+        """Return the entry of an operation that this submission repeats, None when the id is new.
+
+        :class:`OperationIdReusedError` when the id stands for another request.
+        """
+        entry = self.log.get(submission.operation_id)
+        if entry is not None and entry.digest != submission.digest():
+            raise OperationIdReusedError(
+                f"operation id {submission.operation_id} was used with another request",
+                resource=submission.operation_id,
+            )
+        return entry
+
+    def submit(self, submission: Submission) -> LiveOperation:
+        """Record and send a new operation.
+
+        When this raises, nothing was recorded and the same id may be used again:
+        :class:`OperationQueueFullError`, :class:`SandboxLostBeforeStartError`, and what the log raises.
+        """
+        if len(self.live) > self._queue_limit:
+            raise OperationQueueFullError(
+                f"{self._queue_limit} operations are queued in this session already", retry_delay=0.1
+            )
+        if self.link is None or self.link.closed.is_set():
+            raise SandboxLostBeforeStartError("the sandbox was lost; nothing was run", retry_delay=0.2)
+        now = self._now()
+        message = runner_pb2.Submit(
+            operation_id=submission.operation_id,
+            code=submission.request.code,
+            max_output_bytes=submission.max_output_bytes,
+            traceparent=submission.traceparent,
+        )
+        message.timeout.FromMicroseconds(int(submission.timeout * 1e6))
+        message.create_time.FromDatetime(now)
+        self.log.dispatch(submission.operation_id, submission.digest(), message.create_time.ToMicroseconds())
+        try:
+            self.link.submit(message)
+        except LinkClosed as error:
+            self.log.withdraw(submission.operation_id)
+            raise SandboxLostBeforeStartError("the sandbox was lost; nothing was run", retry_delay=0.2) from error
+        live = LiveOperation(submission.operation_id)
+        self.live[submission.operation_id] = live
+        return live
+
+    # What the sandbox says.
+
+    def take_events(self, events: runner_pb2.Events) -> None:
+        """Check and take in pushed events. :class:`RunnerViolation` when they are not what they must be."""
+        live = self.live.get(events.operation_id)
+        if live is None:
+            entry = self.log.get(events.operation_id)
+            if entry is not None and entry.finished:
+                return  # pushed again after a reconnection
+            raise RunnerViolation("events of an operation that was never submitted")
+        sequence = events.first_sequence
+        for data in events.events:
+            if sequence > live.last:
+                self._take_event(live, data, sequence)
+            sequence += 1
+        live.wake()
+
+    def _take_event(self, live: LiveOperation, data: bytes, sequence: int) -> None:
+        if live.finished or sequence != live.last + 1:
+            raise RunnerViolation(f"event {sequence} after {live.last}")
+        event = check_event(data, self.session_id, live.operation_id, sequence)
+        if not live.started and event.HasField("started"):
+            live.started = True
+            self.log.start(live.operation_id)
+        if event.HasField("finished"):
+            self._finish(live, event.finished.operation, data)
+        else:
+            live.push(data)
+
+    def _finish(self, live: LiveOperation, operation: execution_pb2.Operation, data: bytes) -> None:
+        # The log first: whoever sees Finished may rely on GetOperation ever after.
+        try:
+            self.log.finish(operation, live.last + 1)
+        finally:
+            live.push(data, finished=True)
+            self.live.pop(live.operation_id, None)
+            self._on_finished(operation)
+
+    # Losing and finding the sandbox.
+
+    def resynchronise(self, hello: runner_pb2.Hello) -> list[str]:
+        """Match what is unfinished here with what a sandbox found again says it knows.
+
+        Returns the ids that finished meanwhile, whose end :meth:`settle` fetches. Those that the sandbox never got
+        end as not started.
+        """
+        known = {summary.operation_id: summary for summary in hello.operations}
+        settled = []
+        for name, entry in list(self.log.unfinished()):
+            summary = known.get(name)
+            live = self.live.setdefault(name, LiveOperation(name, started=entry.started))
+            if summary is None:
+                self._end_unheard(live, "the sandbox never received it", started=False)
+                continue
+            if summary.last_sequence < live.last or summary.last_sequence < 0:
+                raise RunnerViolation("the journal went backwards")
+            if summary.last_sequence and not live.started:
+                live.started = True
+                self.log.start(name)
+            if summary.finished:
+                settled.append(name)
+            else:
+                live.skip_to(summary.last_sequence)
+            live.wake()
+        return settled
+
+    async def settle(self, operation_id: str) -> None:
+        """Fetch the events of an operation that finished while nobody listened, up to its end."""
+        live = self.live.get(operation_id)
+        while live is not None and not live.finished:
+            page = await self._fetch(operation_id, live.last)
+            if page.first_sequence > live.last + 1:
+                live.skip_to(page.first_sequence - 1)
+            self.take_events(
+                runner_pb2.Events(
+                    operation_id=operation_id, first_sequence=page.first_sequence, events=page.events
+                )
+            )
+
+    def end_all(self, reason: str, state: int = _Operation.STATE_CRASHED) -> None:
+        """End everything that is queued or runs, because its sandbox is gone: each still gets its Finished."""
+        for name, entry in list(self.log.unfinished()):
+            live = self.live.setdefault(name, LiveOperation(name, started=entry.started))
+            self._end_unheard(live, reason, state=state, started=live.started)
+
+    def _end_unheard(
+        self, live: LiveOperation, reason: str, *, state: int = _Operation.STATE_CRASHED, started: bool
+    ) -> None:
+        operation = self.log.operation(live.operation_id)
+        operation.state = state
+        operation.outcome = _Operation.OUTCOME_ROLLED_BACK if started else _Operation.OUTCOME_NOT_STARTED
+        operation.end_time.FromDatetime(self._now())
+        operation.error.type_name = "SandboxLost" if state == _Operation.STATE_CRASHED else "Cancelled"
+        operation.error.message = reason
+        self._finish(live, operation, _finished_event(operation, live.last + 1, self._now()))
+        live.wake()
+
+    # Watching.
+
+    async def watch(self, operation_id: str, after: int = 0, *, lenient: bool = False) -> AsyncIterator[bytes]:
+        """Yield the serialized events after ``after`` and those to come, up to Finished.
+
+        :class:`EventsEvictedError` when they are gone; with ``lenient`` what is left is Finished alone then, which is
+        what somebody who repeats a request wants to know.
+        """
+        cursor = after
+        while True:
+            live = self.live.get(operation_id)
+            if live is None:
+                break
+            batch = live.after(cursor) if cursor < live.last else ()
+            if batch is None:
+                page = await self._page(operation_id, cursor)
+                if page is None:
+                    break
+                batch = page
+            for event in batch:
+                yield event
+            cursor += len(batch)
+            while cursor >= live.last and not live.finished:
+                await live.changed()
+            if live.finished:
+                # The window outlives the operation's place among the live ones for those who watch it.
+                rest = live.after(cursor)
+                if rest is None:
+                    break
+                for event in rest:
+                    yield event
+                return
+        async for event in self._replay(operation_id, cursor, lenient=lenient):
+            yield event
+
+    async def _replay(self, operation_id: str, cursor: int, *, lenient: bool) -> AsyncIterator[bytes]:
+        entry = self._entry(operation_id)
+        while cursor < entry.last_sequence:
+            batch = await self._page(operation_id, cursor)
+            if not batch:
+                if lenient or cursor == entry.last_sequence - 1:
+                    operation = self.log.operation(operation_id)
+                    yield _finished_event(operation, entry.last_sequence, operation.end_time.ToDatetime())
+                    return
+                raise EventsEvictedError(
+                    f"the events of operation {operation_id} after {cursor} are gone; ask GetOperation",
+                    metadata={"last_sequence": str(entry.last_sequence)},
+                    resource=operation_id,
+                )
+            for event in batch:
+                yield event
+            cursor += len(batch)
+
+    async def _page(self, operation_id: str, after: int) -> Sequence[bytes] | None:
+        """Return a page of checked events after ``after`` from the journal, None when it is not to be had."""
+        try:
+            page = await self._fetch(operation_id, after)
+        except (LinkClosed, TimeoutError, RequestFailed):
+            return None
+        if page.first_sequence != after + 1:
+            return None
+        return page.events
+
+    async def _fetch(self, operation_id: str, after: int) -> runner_pb2.Page:
+        link = self.link
+        if link is None:
+            raise LinkClosed("no sandbox")
+        fetch = runner_pb2.Fetch(operation_id=operation_id, after_sequence=after, max_bytes=PAGE_BYTES)
+        page = (await link.request(fetch=fetch)).page
+        try:
+            for offset, data in enumerate(page.events):
+                check_event(data, self.session_id, operation_id, page.first_sequence + offset)
+        except RunnerViolation as error:
+            link.violate(error)
+            raise LinkClosed("the sandbox broke the protocol") from error
+        if not page.events and page.first_kept_sequence <= after + 1:
+            # Nothing there and nothing evicted: an answer that would have us ask for ever.
+            link.violate(RunnerViolation("an empty page"))
+            raise LinkClosed("the sandbox broke the protocol")
+        return page
+
+    # Reading and cancelling.
+
+    def _entry(self, operation_id: str) -> LogEntry:
+        entry = self.log.get(operation_id)
+        if entry is None:
+            raise OperationNotFoundError(f"no operation {operation_id} in this session", resource=operation_id)
+        return entry
+
+    async def get(self, operation_id: str) -> execution_pb2.Operation:
+        """Return an operation as it is now: in full while its sandbox lives, else as the log can tell it."""
+        entry = self._entry(operation_id)
+        link = self.link
+        if link is not None:
+            try:
+                reply = await link.request(get_operation=runner_pb2.GetOperation(operation_id=operation_id))
+                return self._as_now(parse_operation(reply.operation, self.session_id, operation_id), entry)
+            except RunnerViolation as error:
+                link.violate(error)
+            except (LinkClosed, TimeoutError, RequestFailed):
+                pass  # evicted from the journal, or gone with its sandbox
+        return self.log.operation(operation_id)
+
+    def page(self, before: int, count: int) -> list[execution_pb2.Operation]:
+        """Return up to ``count`` operations numbered below ``before``, the newest first, as the log can tell them."""
+        return [self.log.operation(name) for name, _ in self.log.newest_first(before, count)]
+
+    async def cancel(self, operation_id: str) -> execution_pb2.Operation:
+        """Record the wish to end an operation and return it as it is now; of a finished one, that one."""
+        entry = self._entry(operation_id)
+        if entry.finished:
+            return await self.get(operation_id)
+        link = self.link
+        if link is None:
+            raise SessionBusyError("the sandbox is being looked for; try again", retry_delay=0.5)
+        try:
+            reply = await link.request(cancel=runner_pb2.Cancel(operation_id=operation_id))
+            return self._as_now(parse_operation(reply.operation, self.session_id, operation_id), entry)
+        except RunnerViolation as error:
+            link.violate(error)
+        except (LinkClosed, TimeoutError, RequestFailed):
+            pass
+        if entry.finished:
+            return self.log.operation(operation_id)
+        raise SessionBusyError("the sandbox is being looked for; try again", retry_delay=0.5)
+
+    def _as_now(self, operation: execution_pb2.Operation, entry: LogEntry) -> execution_pb2.Operation:
+        if entry.finished:
+            # The log is the truth about outcomes: a later loss is recorded there only.
+            operation.state, operation.outcome = entry.state, entry.outcome
+        return operation
+
+    def check_invariants(self) -> None:
+        """Assert what must always hold between two events."""
+        unfinished = {name for name, _ in self.log.unfinished()}
+        assert set(self.live) == unfinished, (set(self.live), unfinished)
+        for live in self.live.values():
+            assert not live.finished
+            live.check_invariants()
+
+
+def _finished_event(operation: execution_pb2.Operation, sequence: int, time: datetime) -> bytes:
+    event = execution_pb2.OperationEvent(
+        session_id=operation.session_id,
+        operation_id=operation.operation_id,
+        sequence=sequence,
+        finished=execution_pb2.Finished(operation=operation),
+    )
+    event.time.FromDatetime(time)
+    return event.SerializeToString()

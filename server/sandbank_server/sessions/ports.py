@@ -1,0 +1,85 @@
+"""What sessions need of the rest of the control plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sandbank.v1 import execution_pb2
+
+from sandbank_server.catalog.base import Catalog
+from sandbank_server.clock import Clock
+from sandbank_server.ids import IdFactory
+from sandbank_server.runners.link import RunnerLink
+
+
+class SandboxLease(Protocol):
+    """A sandbox handed over, but not yet taken: see the pool's two-phase hand-over."""
+
+    @property
+    def sandbox_id(self) -> str:
+        """Which."""
+
+    @property
+    def link(self) -> RunnerLink:
+        """The open link to it."""
+
+    def confirm(self) -> None:
+        """The session has it."""
+
+    async def release(self, reason: str) -> None:
+        """The session does not take it."""
+
+
+class SandboxSource(Protocol):
+    """The pool, as a session sees it."""
+
+    async def acquire(self, template: str, session_id: str, timeout: float | None = None) -> SandboxLease:
+        """Wait for a sandbox. Raises the pool's domain errors."""
+
+    async def retire(self, sandbox_id: str, reason: str) -> None:
+        """Destroy a sandbox that served its session; returns once that is decided, not once it is done."""
+
+    def report_lost(self, sandbox_id: str, reason: str) -> None:
+        """Say that a sandbox no longer answers."""
+
+
+class SessionObserver(Protocol):
+    """What is measured of sessions."""
+
+    def operation_finished(self, template: str, operation: execution_pb2.Operation, traceparent: str) -> None:
+        """An operation ended."""
+
+    def interpreter_crashed(self, template: str, reason: str) -> None:
+        """An interpreter was replaced."""
+
+    def link_lost(self, template: str, *, found_again: bool) -> None:
+        """A link broke."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLimits:
+    """Bounds of sessions; durations in seconds."""
+
+    operation_queue: int = 64
+    journal_bytes: int = 64 * 1024 * 1024
+    journal_operations: int = 256
+    interrupt_grace: float = 2.0
+    pool_wait: float = 30.0
+    idle_after: float = 60.0
+    readable_after_end: float = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class SessionServices:
+    """What every session is given."""
+
+    pool: SandboxSource
+    catalog: Catalog
+    clock: Clock
+    ids: IdFactory
+    observer: SessionObserver
+    log_directory: str
+    limits: SessionLimits = field(default_factory=SessionLimits)
+    on_ended: Callable[[str, str], None] = lambda _tenant, _session_id: None

@@ -1,0 +1,86 @@
+"""What WatchSession tells: numbered events of one session, the newest of them kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+
+from sandbank.v1 import session_pb2
+
+KEPT_EVENTS = 256
+KEPT_BYTES = 512 * 1024
+
+
+class SessionEvents:
+    """The events of one session.
+
+    The sequence goes on after a restart of the control plane: it then begins anew at a number above every one that
+    was given out (the time in microseconds), so that ``after_sequence`` never skips an event.
+    """
+
+    def __init__(self, first_sequence: int, now: Callable[[], datetime]) -> None:
+        self._sequence = first_sequence
+        self._now = now
+        self._kept: deque[session_pb2.SessionEvent] = deque()
+        self._bytes = 0
+        self._waiters: list[asyncio.Future[None]] = []
+        self.ended = False
+
+    def publish(self, **event: object) -> None:
+        """Number and keep an event: ``publish(session_changed=…)``."""
+        self._sequence += 1
+        message = session_pb2.SessionEvent(sequence=self._sequence, **event)
+        message.time.FromDatetime(self._now())
+        self._kept.append(message)
+        self._bytes += message.ByteSize()
+        while len(self._kept) > KEPT_EVENTS or self._bytes > KEPT_BYTES:
+            self._bytes -= self._kept.popleft().ByteSize()
+        self._wake()
+
+    def end(self) -> None:
+        """No more events will come; watchers end once they have seen what there is."""
+        self.ended = True
+        self._wake()
+
+    async def watch(
+        self, after: int, snapshot: Callable[[], session_pb2.Session]
+    ) -> AsyncIterator[session_pb2.SessionEvent]:
+        """Yield the events after ``after`` and those to come.
+
+        A watcher that has missed some, or begins, is shown the session as it is now first, under the number of the
+        newest event.
+        """
+        while True:
+            if not self._kept or self._kept[0].sequence > after + 1 or after > self._sequence:
+                current = session_pb2.SessionEvent(sequence=self._sequence, session_changed=snapshot())
+                current.time.FromDatetime(self._now())
+                after = self._sequence
+                yield current
+            while True:
+                fresh = [event for event in self._kept if event.sequence > after]
+                if fresh and fresh[0].sequence > after + 1:
+                    break  # fell behind: show the session again
+                for event in fresh:
+                    after = event.sequence
+                    yield event
+                if not fresh:
+                    if self.ended:
+                        return
+                    await self._changed()
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _changed(self) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
