@@ -1,0 +1,205 @@
+"""The operation log outlives what it records."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sandbank.v1 import execution_pb2
+from sandbank_server.errors import QuotaExceededError, StoreUnavailableError
+from sandbank_server.sessions import operation_log
+from sandbank_server.sessions.operation_log import OperationLog
+
+Operation = execution_pb2.Operation
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """Where a log lies."""
+    return str(tmp_path / "ses-1.log")
+
+
+def finished(operation_id: str, outcome: int = Operation.OUTCOME_COMMITTED, **fields) -> Operation:
+    """Return an operation that has ended."""
+    return Operation(
+        session_id="ses-1", operation_id=operation_id, state=Operation.STATE_SUCCEEDED, outcome=outcome, **fields
+    )
+
+
+def run(log: OperationLog, operation_id: str, outcome: int = Operation.OUTCOME_COMMITTED) -> None:
+    """Record a whole operation."""
+    log.dispatch(operation_id, "digest", 1)
+    log.start(operation_id)
+    log.finish(finished(operation_id, outcome), 3)
+
+
+def test_everything_is_there_after_reopening(path: str) -> None:
+    """What was appended is read back alike: digests, states, outcomes, sequences, uploads."""
+    log = OperationLog(path, "ses-1")
+    run(log, "a")
+    log.dispatch("b", "other", 2)
+    log.start("b")
+    log.dispatch("c", "third", 3)
+    log.upload("data.csv")
+    log.close()
+    again = OperationLog(path, "ses-1")
+    assert len(again) == 3
+    entry = again.get("a")
+    assert entry is not None
+    assert (entry.finished, entry.digest, entry.outcome, entry.last_sequence) == (
+        True,
+        "digest",
+        Operation.OUTCOME_COMMITTED,
+        3,
+    )
+    assert [(name, entry.started) for name, entry in again.unfinished()] == [("b", True), ("c", False)]
+    assert list(again.uploaded) == ["data.csv"]
+    assert again.operation("b").state == Operation.STATE_RUNNING
+    assert again.operation("c").state == Operation.STATE_PENDING
+    again.close()
+
+
+def test_no_value_and_no_text_of_user_code_is_written(path: str) -> None:
+    """Results, output, messages and tracebacks stay out of the file."""
+    log = OperationLog(path, "ses-1")
+    log.dispatch("a", "digest", 1)
+    operation = finished("a", result={"text/plain": b"SECRET"}, execution_count=7)
+    operation.error.type_name = "ValueError"
+    operation.error.message = "SECRET"
+    operation.error.traceback_text = "SECRET"
+    operation.error.frames.add(source_line="SECRET")
+    log.finish(operation, 2)
+    assert b"SECRET" not in Path(path).read_bytes()
+    read = log.operation("a")
+    assert read.error.type_name == "ValueError"
+    assert read.execution_count == 7
+    log.close()
+
+
+@pytest.mark.parametrize("cut", range(1, 40, 3))
+def test_a_torn_last_line_is_cut_off(path: str, cut: int) -> None:
+    """A machine that died while a line was written costs that line and nothing else; appending goes on."""
+    log = OperationLog(path, "ses-1")
+    run(log, "a")
+    whole = os.path.getsize(path)
+    log.dispatch("b", "digest", 2)
+    log.close()
+    os.truncate(path, os.path.getsize(path) - cut if os.path.getsize(path) - cut > whole else whole + 1)
+    log = OperationLog(path, "ses-1")
+    assert log.get("b") is None
+    assert log.get("a") is not None
+    run(log, "b")
+    log.close()
+    again = OperationLog(path, "ses-1")
+    assert [name for name, _ in again.newest_first(9, 9)] == ["b", "a"]
+    again.close()
+
+
+def test_a_garbled_line_costs_only_itself(path: str) -> None:
+    """Lines after one that does not parse are still read."""
+    log = OperationLog(path, "ses-1")
+    run(log, "a")
+    log.close()
+    with open(path, "ab") as file:
+        file.write(b"\xff\xfegarbage\n{}\n[1]\n")
+    log = OperationLog(path, "ses-1")
+    run(log, "b")
+    log.close()
+    again = OperationLog(path, "ses-1")
+    assert again.get("a") is not None
+    assert again.get("b") is not None
+    again.close()
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow over 400 bytes: what a full disk looks like to a writer."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (400, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.mark.usefixtures("small_files")
+def test_a_full_disk_refuses_the_dispatch_and_keeps_the_file_whole(path: str) -> None:
+    """What cannot be recorded is not run, and half a line is not left behind."""
+    log = OperationLog(path, "ses-1")
+    count = 0
+    with pytest.raises(StoreUnavailableError):
+        while True:
+            log.dispatch(f"operation-{count}", "digest", count)
+            count += 1
+    assert count > 2
+    assert log.get(f"operation-{count}") is None
+    log.close()
+    again = OperationLog(path, "ses-1")
+    assert len(again) == count
+    again.close()
+
+
+def test_a_loss_changes_the_outcomes_that_promised_an_effect(path: str) -> None:
+    """Committed and partial effects become LOST; what was rolled back stays so; a reset ends the account."""
+    log = OperationLog(path, "ses-1")
+    run(log, "before")
+    log.reset()
+    run(log, "kept")
+    run(log, "partial", Operation.OUTCOME_PARTIAL)
+    run(log, "back", Operation.OUTCOME_ROLLED_BACK)
+    assert log.lose_effects(2) == ["kept", "partial"]
+    assert log.lose_effects(3) == []
+    log.close()
+    again = OperationLog(path, "ses-1")
+    assert again.replacements == 3
+    outcomes = {name: entry.outcome for name, entry in again.newest_first(9, 9)}
+    assert outcomes == {
+        "before": Operation.OUTCOME_COMMITTED,
+        "kept": Operation.OUTCOME_LOST,
+        "partial": Operation.OUTCOME_LOST,
+        "back": Operation.OUTCOME_ROLLED_BACK,
+    }
+    assert again.operation("kept").outcome == Operation.OUTCOME_LOST
+    again.close()
+
+
+def test_survivors_of_a_replacement_keep_their_outcome(path: str) -> None:
+    """An operation that finished in the fresh interpreter has lost nothing."""
+    log = OperationLog(path, "ses-1")
+    run(log, "old")
+    run(log, "new")
+    assert log.lose_effects(1, frozenset({"new"})) == ["old"]
+    log.close()
+
+
+def test_a_withdrawn_dispatch_frees_its_id(path: str) -> None:
+    """What could not be sent was not recorded, also after reopening."""
+    log = OperationLog(path, "ses-1")
+    log.dispatch("a", "digest", 1)
+    log.withdraw("a")
+    assert log.get("a") is None
+    log.close()
+    again = OperationLog(path, "ses-1")
+    assert again.get("a") is None
+    again.close()
+
+
+def test_a_session_takes_a_bounded_number_of_operations(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids are kept in memory for ever, so there is an end to them."""
+    monkeypatch.setattr(operation_log, "OPERATIONS_PER_SESSION", 2)
+    log = OperationLog(path, "ses-1")
+    run(log, "a")
+    run(log, "b")
+    with pytest.raises(QuotaExceededError):
+        log.dispatch("c", "digest", 1)
+    log.close()
+
+
+def test_the_file_is_for_its_owner_only(path: str) -> None:
+    """Ids and outcomes are the tenant's."""
+    OperationLog(path, "ses-1").close()
+    assert os.stat(path).st_mode & 0o777 == 0o600
