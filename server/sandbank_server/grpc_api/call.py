@@ -71,7 +71,7 @@ class CallContext:
 
     @property
     def peer(self) -> str:
-        """The client's address as grpc writes it, such as ``ipv4:127.0.0.1:40000``."""
+        """The client's address as grpc writes it, ``ipv4:127.0.0.1:40000``; empty once the call is over."""
         return self._peer() if self._peer is not None else ""
 
     @property
@@ -100,6 +100,10 @@ class CallContext:
                 callback()
             except Exception:  # noqa: BLE001 - the others must run too
                 _log.exception("a callback of a cancelled call failed", method=self.method)
+
+    def forget_peer(self) -> None:
+        """Let go of grpc's call; for the frame, at the end. Asking grpc later would crash the process."""
+        self._peer = None
 
     def keep(self, owner: object, value: Any) -> None:
         """Keep something that a step needs again when the call ends."""

@@ -100,6 +100,8 @@ class Chain:
         else:
             self._leave_steps(call, entered, _OK)
             return answer
+        finally:
+            call.forget_peer()
         self._leave_steps(call, entered, CallResult(failure.code, failure))
         trailers = ((STATUS_TRAILER, failure.status_details()),)
         await rpc.abort(failure.code, failure.message, trailers)

@@ -18,14 +18,12 @@ def split_address(address: str) -> tuple[str, int]:
     if host.startswith("[") and host.endswith("]"):
         return host[1:-1], int(port)
     if ":" in host:
-        raise ListenError(
-            f"{address!r} is no address to listen on: an IPv6 host goes in brackets, [::1]:50051"
-        )
+        raise ListenError(f"{address!r} is no address: an IPv6 host goes in brackets, [::1]:50051")
     return host, int(port)
 
 
 def is_loopback(address: str) -> bool:
-    """Whether only programs of this machine can reach the address. A name must lead to such addresses only."""
+    """Whether only programs of this machine can reach the address; a name must lead to such ones only."""
     host, port = split_address(address)
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -45,6 +43,6 @@ def refuse_open_listener(address: str, *, runtime: str, allowed: bool) -> None:
     """
     if runtime == "local" and not allowed and not is_loopback(address):
         raise ListenError(
-            f"the local runtime does not listen on {address}: whoever connects could run programs as this user. "
+            f"the local runtime does not listen on {address}: whoever connects could run programs as you. "
             "Listen on 127.0.0.1, use the docker runtime, or say --allow-non-loopback-local"
         )

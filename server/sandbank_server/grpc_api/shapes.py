@@ -118,5 +118,21 @@ async def _receive_all(rpc: grpc.aio.ServicerContext, parse: RequestParser[Any])
         except grpc.aio.BaseError as error:
             raise ClientGoneError from error
         if raw is grpc.aio.EOF:
+            await _refuse_broken_end(rpc)
             return
         yield parse(raw)
+
+
+async def _refuse_broken_end(rpc: grpc.aio.ServicerContext) -> None:
+    """Raise ClientGoneError where requests ended because the call broke.
+
+    grpc.aio reports both as EOF, and cancels the call only some turns of the loop later: by then half an
+    upload would have been taken for a whole one. A send on a broken call fails at once, so one is tried:
+    the initial metadata, which the answer needs anyway.
+    """
+    try:
+        await rpc.send_initial_metadata(())
+    except grpc.aio.UsageError:
+        return  # sent already, with a first response: a dialogue, whose end is no promise
+    except grpc.aio.BaseError as error:
+        raise ClientGoneError from error
