@@ -1,0 +1,53 @@
+"""What all tests share: the engine's marker, real servers, and the check that nothing is left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sandbank import Client, Session
+
+from tests.engine import engine_problem, engine_required
+from tests.leftovers import Leftovers
+from tests.server_process import ServerProcess, serving
+
+RUNTIMES = [pytest.param("docker", marks=pytest.mark.engine), "local"]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what needs an engine where there is none; in CI that is a failure."""
+    if item.get_closest_marker("engine") is not None and (problem := engine_problem()):
+        if engine_required():
+            pytest.fail(f"no Docker Engine: {problem}", pytrace=False)
+        pytest.skip(f"no Docker Engine: {problem}")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """After the suite no container, process, mount or directory of its making is left."""
+    before = Leftovers.now()
+    yield
+    assert Leftovers.now().beyond(before) == []
+
+
+@pytest.fixture(scope="module", params=RUNTIMES)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A control plane with a small pool of `slim` sandboxes, on each runtime."""
+    process = ServerProcess(request.param, tmp_path_factory.mktemp("server"), ("--min-ready", "slim=2,data=0"))
+    with serving(process):
+        yield process
+
+
+@pytest.fixture
+def client(server: ServerProcess) -> Iterator[Client]:
+    """A client of :func:`server`."""
+    with Client(server.address) as connected:
+        yield connected
+
+
+@pytest.fixture
+def session(client: Client) -> Iterator[Session]:
+    """A fresh session."""
+    with client.session(template="slim") as made:
+        yield made
