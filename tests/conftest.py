@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sandbank import Client, Session
@@ -32,9 +31,13 @@ def nothing_left_behind() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", params=RUNTIMES)
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
     """A control plane with a small pool of `slim` sandboxes, on each runtime."""
-    process = ServerProcess(request.param, tmp_path_factory.mktemp("server"), ("--min-ready", "slim=2,data=0"))
+    process = ServerProcess(
+        request.param, tmp_path_factory.mktemp("server"), ("--min-ready", "slim=2,data=0")
+    )
     with serving(process):
         yield process
 

@@ -40,10 +40,20 @@ class ServerProcess:
         ready = self.data_dir / "ready"
         ready.unlink(missing_ok=True)
         command = [SANDBANK, "serve", "--listen", listen, "--runtime", self.runtime]
-        command += ["--data-dir", str(self.data_dir), "--ready-file", str(ready), "--log-format", "json", *self.options]
+        command += [
+            "--data-dir",
+            str(self.data_dir),
+            "--ready-file",
+            str(ready),
+            "--log-format",
+            "json",
+            *self.options,
+        ]
         environment = {**os.environ, **self.environment}
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, start_new_session=True)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, env=environment, start_new_session=True
+            )
         deadline = time.monotonic() + START_SECONDS
         while not ready.exists():
             if self.process.poll() is not None or time.monotonic() > deadline:

@@ -29,6 +29,9 @@ PACKET_BYTES = 64 * 1024
 MESSAGE_BYTES = 20 * 1024 * 1024
 """Largest message that is put together; more is a violation."""
 
+HEADER_BYTES = 4 * 1024 * 1024
+"""Largest header: JSON of small parts takes some twenty times its size once it is read."""
+
 DESCRIPTORS = 4
 """Most descriptors that one packet may carry."""
 
@@ -77,7 +80,7 @@ def encode(header: dict[str, Any], blobs: tuple[bytes, ...] = ()) -> list[bytes]
         header = {**header, "blobs": [len(blob) for blob in blobs]}
     head = json.dumps(header, separators=(",", ":")).encode("utf-8", "backslashreplace")
     data = b"".join((_LENGTH.pack(len(head)), head, *blobs))
-    if len(data) > MESSAGE_BYTES:
+    if len(data) > MESSAGE_BYTES or len(head) > HEADER_BYTES:
         raise ChannelViolation(f"message of {len(data)} bytes")
     if len(data) <= PACKET_BYTES:
         return [_LAST + data]
@@ -90,7 +93,7 @@ def decode(data: bytes) -> tuple[dict[str, Any], tuple[bytes, ...]]:
     try:
         (length,) = _LENGTH.unpack_from(data)
         end = _LENGTH.size + length
-        header = json.loads(data[_LENGTH.size : end]) if end <= len(data) else None
+        header = json.loads(data[_LENGTH.size : end]) if end <= len(data) and length <= HEADER_BYTES else None
     except (struct.error, ValueError, RecursionError) as error:
         raise ChannelViolation("malformed header") from error
     if not isinstance(header, dict):
@@ -123,6 +126,8 @@ def receive_packet(sock: socket.socket, flags: int = 0) -> Packet:
             pid, uid, _ = _CREDENTIALS.unpack(data)
     if not payload:
         _close(descriptors)
+        if pid >= 0:  # somebody sent nothing; the end has no sender
+            raise ChannelViolation("empty packet")
         raise EOFError("channel closed")
     if message_flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
         _close(descriptors)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from google.protobuf.message import DecodeError
-
 from sandbank.v1 import execution_pb2
 
 from sandbank_server.runners.frames import RunnerViolation
@@ -37,7 +36,9 @@ _RUNNER_OUTCOMES = frozenset(
 )
 
 
-def check_event(data: bytes, session_id: str, operation_id: str, sequence: int) -> execution_pb2.OperationEvent:
+def check_event(
+    data: bytes, session_id: str, operation_id: str, sequence: int
+) -> execution_pb2.OperationEvent:
     """Return the event parsed, having made sure that it may go to the client as it is.
 
     Raises :class:`RunnerViolation` when it is too large, malformed, of another session, operation or place in the

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any, Self
 
 from sandbank_runner.v1 import runner_pb2
 
@@ -32,7 +33,7 @@ class FileTransfer:
         self._error: Exception | None = None
         self._lost = asyncio.Event()
 
-    async def __aenter__(self) -> FileTransfer:
+    async def __aenter__(self) -> Self:
         """Connect and say what for. OSError or :class:`LinkClosed` when the sandbox is gone."""
         sock = open_socket(self._endpoint)
         try:
@@ -59,12 +60,12 @@ class FileTransfer:
         self._protocol.close()
         await self._lost.wait()
 
-    async def ask(self, **request: object) -> runner_pb2.FileReply:
+    async def ask(self, **request: Any) -> runner_pb2.FileReply:
         """Send the request and wait for its answer. :class:`RequestFailed` with the sandbox's reason."""
         self.start(**request)
         return await self.answer()
 
-    def start(self, **request: object) -> None:
+    def start(self, **request: Any) -> None:
         """Send the request only, before the pieces of an upload."""
         try:
             self._protocol.send(runner_pb2.ToRunner(file=runner_pb2.FileRequest(**request)))
@@ -92,7 +93,9 @@ class FileTransfer:
             for at in range(0, max(len(data), 1), CHUNK_BYTES):
                 piece = data[at : at + CHUNK_BYTES]
                 end = last and at + CHUNK_BYTES >= len(data)
-                self._protocol.send(runner_pb2.ToRunner(file_chunk=runner_pb2.FileChunk(data=piece, last=end)))
+                self._protocol.send(
+                    runner_pb2.ToRunner(file_chunk=runner_pb2.FileChunk(data=piece, last=end))
+                )
                 async with asyncio.timeout(FIRST_ANSWER_SECONDS):
                     await self._protocol.drained()
         except ConnectionError as error:

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 
 from google.protobuf.message import DecodeError
-
 from sandbank_runner.v1 import runner_pb2
 
 PROTOCOL_VERSION = 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from sandbank_runner.v1 import runner_pb2
 
@@ -71,7 +71,7 @@ class RunnerLink:
         self._closed = asyncio.Event()
 
     @classmethod
-    async def connect(cls, endpoint: Endpoint, sandbox_id: str, timeout: float) -> RunnerLink:  # noqa: ASYNC109
+    async def connect(cls, endpoint: Endpoint, sandbox_id: str, timeout: float) -> RunnerLink:
         """Dial until the supervisor listens, and exchange greetings.
 
         Raises TimeoutError after ``timeout`` seconds, :class:`RunnerViolation` when what answers is not the
@@ -85,7 +85,9 @@ class RunnerLink:
             except BaseException:
                 link._protocol.close()
                 raise
-            link._send(open=runner_pb2.Open(protocol_version=PROTOCOL_VERSION, purpose=runner_pb2.PURPOSE_CONTROL))
+            link._send(
+                open=runner_pb2.Open(protocol_version=PROTOCOL_VERSION, purpose=runner_pb2.PURPOSE_CONTROL)
+            )
             return link
 
     def _check_greeting(self, sandbox_id: str) -> None:
@@ -129,7 +131,7 @@ class RunnerLink:
         """Queue an operation; its events tell the rest. :class:`LinkClosed` when the link has ended."""
         self._send(submit=submit)
 
-    async def request(self, timeout: float = REQUEST_SECONDS, **message: object) -> runner_pb2.Reply:  # noqa: ASYNC109
+    async def request(self, timeout: float = REQUEST_SECONDS, **message: Any) -> runner_pb2.Reply:
         """Ask and wait for the answer: ``await link.request(ping=runner_pb2.Ping())``.
 
         Raises :class:`RequestFailed`, :class:`LinkClosed`, or TimeoutError (which also ends the link: a supervisor
@@ -156,7 +158,7 @@ class RunnerLink:
         """End the link because the sandbox broke the protocol."""
         self._protocol.fail(error)
 
-    def _send(self, **message: object) -> None:
+    def _send(self, **message: Any) -> None:
         try:
             self._protocol.send(runner_pb2.ToRunner(**message))
         except ConnectionError as error:
@@ -194,7 +196,11 @@ class RunnerLink:
     def _on_end(self, error: Exception | None) -> None:
         self.error = error
         self._closed.set()
-        failure = error if isinstance(error, RunnerViolation) else LinkClosed("the connection to the sandbox has ended")
+        failure = (
+            error
+            if isinstance(error, RunnerViolation)
+            else LinkClosed("the connection to the sandbox has ended")
+        )
         if not self._greeted.done():
             self._greeted.set_exception(failure)
         for reply in self._replies.values():
@@ -216,7 +222,7 @@ async def _dial(endpoint: Endpoint) -> RunnerLink:
             continue
         link = RunnerLink(endpoint)
         try:
-            await loop.create_connection(lambda: link._protocol, sock=sock)  # noqa: B023, SLF001
+            await loop.create_connection(lambda: link._protocol, sock=sock)  # noqa: B023
         except BaseException:
             with contextlib.suppress(OSError):
                 sock.close()

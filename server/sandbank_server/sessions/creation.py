@@ -102,7 +102,9 @@ class SessionFactory:
         session_id = services.ids.session_id()
         for left in reversed(range(_TRIES)):
             lease = await services.pool.acquire(new.template, session_id, services.limits.pool_wait)
-            session = Session(self._record(new, session_id), services, self._open_log(new, session_id), new.secret_env)
+            session = Session(
+                self._record(new, session_id), services, self._open_log(new, session_id), new.secret_env
+            )
             try:
                 await session.take(lease)
             except SandboxLostBeforeStartError:

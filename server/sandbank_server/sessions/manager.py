@@ -48,7 +48,9 @@ class EndedSession:
     def operation(self, operation_id: str) -> execution_pb2.Operation:
         """Return an operation. :class:`OperationNotFoundError`."""
         if self.log.get(operation_id) is None:
-            raise OperationNotFoundError(f"no operation {operation_id} in this session", resource=operation_id)
+            raise OperationNotFoundError(
+                f"no operation {operation_id} in this session", resource=operation_id
+            )
         return self.log.operation(operation_id)
 
 
@@ -85,7 +87,9 @@ class SessionManager:
             try:
                 await session.adopt(lease.link)
             except (RunnerViolation, LinkClosed) as error:
-                _log.error("a session's sandbox was not adopted", reason=str(error), session_id=record.session_id)
+                _log.error(
+                    "a session's sandbox was not adopted", reason=str(error), session_id=record.session_id
+                )
                 session.sandbox_lost("the sandbox was not what it should be when the control plane came back")
         with contextlib.suppress(DomainError):
             await session.save()
@@ -108,7 +112,9 @@ class SessionManager:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(session.detach() for session in self._sessions.values()), return_exceptions=True)
+        await asyncio.gather(
+            *(session.detach() for session in self._sessions.values()), return_exceptions=True
+        )
         self._sessions.clear()
 
     # Use.
@@ -212,7 +218,7 @@ class SessionManager:
             for session in list(self._sessions.values()):
                 try:
                     await session.tick(now)
-                except Exception:
+                except Exception:  # noqa: BLE001 - one session's trouble is not the others'
                     _log.exception("a session's tick failed", session_id=session.session_id)
 
     async def _purge(self) -> None:
@@ -224,7 +230,7 @@ class SessionManager:
                 ):
                     with contextlib.suppress(FileNotFoundError):
                         os.unlink(self._log_path(tenant, session_id))
-            except Exception:
+            except Exception:  # noqa: BLE001 - tried again later
                 _log.exception("ended sessions could not be purged")
             await self._services.clock.sleep(PURGE_SECONDS)
 

@@ -17,6 +17,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from sandbank.v1 import execution_pb2
 
@@ -27,7 +28,9 @@ OPERATIONS_PER_SESSION = 500_000
 
 _Operation = execution_pb2.Operation
 
-KEPT_EFFECT = frozenset({_Operation.OUTCOME_COMMITTED, _Operation.OUTCOME_PARTIAL, _Operation.OUTCOME_PENDING})
+KEPT_EFFECT = frozenset(
+    {_Operation.OUTCOME_COMMITTED, _Operation.OUTCOME_PARTIAL, _Operation.OUTCOME_PENDING}
+)
 """Outcomes whose effects are lost when the session's state is."""
 
 
@@ -39,8 +42,8 @@ class LogEntry:
     digest: str
     create_time_us: int
     started: bool = False
-    state: int = _Operation.STATE_PENDING
-    outcome: int = _Operation.OUTCOME_UNSPECIFIED
+    state: _Operation.State = _Operation.STATE_PENDING
+    outcome: _Operation.Outcome = _Operation.OUTCOME_UNSPECIFIED
     last_sequence: int = 0
     finished: bool = False
     record: int = -1
@@ -106,7 +109,8 @@ class OperationLog:
         """
         if len(self._order) >= OPERATIONS_PER_SESSION:
             raise QuotaExceededError(
-                f"a session takes at most {OPERATIONS_PER_SESSION} operations", subject="operations per session"
+                f"a session takes at most {OPERATIONS_PER_SESSION} operations",
+                subject="operations per session",
             )
         try:
             self._append({"k": "d", "op": operation_id, "dg": digest, "t": create_time_us})
@@ -126,7 +130,9 @@ class OperationLog:
         """Record that an operation began."""
         entry = self._entries[operation_id]
         entry.started = True
-        with contextlib.suppress(OSError):  # a hint for the record only: the dispatch is what forbids a second run
+        with contextlib.suppress(
+            OSError
+        ):  # a hint for the record only: the dispatch is what forbids a second run
             self._append({"k": "s", "op": operation_id})
 
     def finish(self, operation: execution_pb2.Operation, last_sequence: int) -> None:
@@ -228,7 +234,7 @@ class OperationLog:
             self._order.pop()
             del self._entries[operation_id]
 
-    def _change_outcomes(self, operation_ids: Iterable[str], outcome: int) -> None:
+    def _change_outcomes(self, operation_ids: Iterable[str], outcome: _Operation.Outcome) -> None:
         for name in operation_ids:
             self._entries[name].outcome = outcome
 
@@ -253,18 +259,18 @@ class OperationLog:
         kind = fields["k"]
         name = str(fields.get("op", ""))
         if kind == "d":
-            self._add(name, str(fields["dg"]), int(str(fields["t"])))
+            self._add(name, str(fields["dg"]), _number(fields["t"]))
         elif kind == "s":
             self._entries[name].started = True
         elif kind == "e":
             entry = self._entries[name]
-            entry.state, entry.outcome = int(str(fields["st"])), int(str(fields["oc"]))
-            entry.last_sequence, entry.record, entry.finished = int(str(fields["q"])), at, True
+            entry.state, entry.outcome = _state(fields["st"]), _outcome(fields["oc"])
+            entry.last_sequence, entry.record, entry.finished = _number(fields["q"]), at, True
         elif kind == "o":
             operation_ids = fields["ops"]
             assert isinstance(operation_ids, list)
-            self._change_outcomes(operation_ids, int(str(fields["oc"])))
-            self.replacements = int(str(fields.get("n", 0)))
+            self._change_outcomes(operation_ids, _outcome(fields["oc"]))
+            self.replacements = _number(fields.get("n", 0))
         elif kind == "w":
             self._remove(name)
         elif kind == "r":
@@ -273,6 +279,20 @@ class OperationLog:
             self.uploaded[str(fields["p"])] = None
         elif kind == "x":
             self.uploaded.clear()
+
+
+def _state(number: object) -> _Operation.State:
+    return cast("_Operation.State", _number(number))
+
+
+def _outcome(number: object) -> _Operation.Outcome:
+    return cast("_Operation.Outcome", _number(number))
+
+
+def _number(value: object) -> int:
+    if type(value) is not int:
+        raise TypeError("not a number")
+    return value
 
 
 def _summary(operation: execution_pb2.Operation) -> bytes:

@@ -113,7 +113,9 @@ class Operations:
             self.link.submit(message)
         except LinkClosed as error:
             self.log.withdraw(submission.operation_id)
-            raise SandboxLostBeforeStartError("the sandbox was lost; nothing was run", retry_delay=0.2) from error
+            raise SandboxLostBeforeStartError(
+                "the sandbox was lost; nothing was run", retry_delay=0.2
+            ) from error
         live = LiveOperation(submission.operation_id)
         self.live[submission.operation_id] = live
         return live
@@ -197,14 +199,19 @@ class Operations:
                 )
             )
 
-    def end_all(self, reason: str, state: int = _Operation.STATE_CRASHED) -> None:
+    def end_all(self, reason: str, state: _Operation.State = _Operation.STATE_CRASHED) -> None:
         """End everything that is queued or runs, because its sandbox is gone: each still gets its Finished."""
         for name, entry in list(self.log.unfinished()):
             live = self.live.setdefault(name, LiveOperation(name, started=entry.started))
             self._end_unheard(live, reason, state=state, started=live.started)
 
     def _end_unheard(
-        self, live: LiveOperation, reason: str, *, state: int = _Operation.STATE_CRASHED, started: bool
+        self,
+        live: LiveOperation,
+        reason: str,
+        *,
+        state: _Operation.State = _Operation.STATE_CRASHED,
+        started: bool,
     ) -> None:
         operation = self.log.operation(live.operation_id)
         operation.state = state
@@ -217,36 +224,30 @@ class Operations:
 
     # Watching.
 
-    async def watch(self, operation_id: str, after: int = 0, *, lenient: bool = False) -> AsyncIterator[bytes]:
+    async def watch(
+        self, operation_id: str, after: int = 0, *, lenient: bool = False
+    ) -> AsyncIterator[bytes]:
         """Yield the serialized events after ``after`` and those to come, up to Finished.
 
         :class:`EventsEvictedError` when they are gone; with ``lenient`` what is left is Finished alone then, which is
         what somebody who repeats a request wants to know.
         """
         cursor = after
-        while True:
-            live = self.live.get(operation_id)
-            if live is None:
-                break
+        live = self.live.get(operation_id)
+        while live is not None:
             batch = live.after(cursor) if cursor < live.last else ()
             if batch is None:
-                page = await self._page(operation_id, cursor)
-                if page is None:
+                # Fell behind the window: the journal has the rest, if the sandbox still lives.
+                batch = None if live.finished else await self._page(operation_id, cursor)
+                if batch is None:
                     break
-                batch = page
             for event in batch:
                 yield event
             cursor += len(batch)
+            if live.finished and cursor >= live.last:
+                return
             while cursor >= live.last and not live.finished:
                 await live.changed()
-            if live.finished:
-                # The window outlives the operation's place among the live ones for those who watch it.
-                rest = live.after(cursor)
-                if rest is None:
-                    break
-                for event in rest:
-                    yield event
-                return
         async for event in self._replay(operation_id, cursor, lenient=lenient):
             yield event
 
@@ -301,7 +302,9 @@ class Operations:
     def _entry(self, operation_id: str) -> LogEntry:
         entry = self.log.get(operation_id)
         if entry is None:
-            raise OperationNotFoundError(f"no operation {operation_id} in this session", resource=operation_id)
+            raise OperationNotFoundError(
+                f"no operation {operation_id} in this session", resource=operation_id
+            )
         return entry
 
     async def get(self, operation_id: str) -> execution_pb2.Operation:
@@ -344,7 +347,8 @@ class Operations:
     def _as_now(self, operation: execution_pb2.Operation, entry: LogEntry) -> execution_pb2.Operation:
         if entry.finished:
             # The log is the truth about outcomes: a later loss is recorded there only.
-            operation.state, operation.outcome = entry.state, entry.outcome
+            operation.state = entry.state
+            operation.outcome = entry.outcome
         return operation
 
     def check_invariants(self) -> None:

@@ -53,7 +53,11 @@ class Session:
     ) -> None:
         self.record = record
         self.operations = Operations(
-            record.session_id, log, services.limits.operation_queue, services.clock.now, self._operation_finished
+            record.session_id,
+            log,
+            services.limits.operation_queue,
+            services.clock.now,
+            self._operation_finished,
         )
         first = max(record.event_sequence, int(services.clock.now().timestamp() * 1e6))
         self.events = SessionEvents(first, services.clock.now)
@@ -116,7 +120,9 @@ class Session:
         try:
             await link.request(assign=assign)
         except (LinkClosed, TimeoutError, RequestFailed) as error:
-            raise SandboxLostBeforeStartError("the sandbox was lost; nothing was run", retry_delay=0.1) from error
+            raise SandboxLostBeforeStartError(
+                "the sandbox was lost; nothing was run", retry_delay=0.1
+            ) from error
 
     async def adopt(self, link: RunnerLink) -> None:
         """Go on with the sandbox that served this session before the control plane was restarted.
@@ -211,10 +217,16 @@ class Session:
 
     def on_background(self, background: runner_pb2.Background) -> None:
         """See :class:`LinkSink`."""
-        if background.stream not in (1, 2) or len(background.data) > 64 * 1024 or background.dropped_bytes < 0:
+        if (
+            background.stream not in (1, 2)
+            or len(background.data) > 64 * 1024
+            or background.dropped_bytes < 0
+        ):
             raise RunnerViolation("malformed background output")
         output = session_pb2.BackgroundOutput(
-            stream=background.stream, data=background.data, dropped_bytes=background.dropped_bytes
+            stream=execution_pb2.OutputStream.Name(background.stream),  # type: ignore[arg-type]
+            data=background.data,
+            dropped_bytes=background.dropped_bytes,
         )
         self.events.publish(background_output=output)
 
@@ -265,7 +277,9 @@ class Session:
                     await self._linked.wait()
             except TimeoutError:
                 self._check_alive()
-                raise SessionBusyError("the sandbox is being looked for; try again", retry_delay=0.5) from None
+                raise SessionBusyError(
+                    "the sandbox is being looked for; try again", retry_delay=0.5
+                ) from None
             self._check_alive()
         self.touch()
         assert self._link is not None
@@ -356,7 +370,11 @@ class Session:
         if self.ended:  # deleted while the sandbox was being assigned
             await services.pool.retire(self.record.sandbox_id, "the session has ended")
             self._check_ended()
-        detail = "" if self._secret_env or not self.record.has_secret_env else "secret_env is gone: it is kept nowhere"
+        detail = (
+            ""
+            if self._secret_env or not self.record.has_secret_env
+            else "secret_env is gone: it is kept nowhere"
+        )
         self._change(state=_State.STATE_ACTIVE, state_detail=detail, generation=self.record.generation + 1)
 
     def _check_ended(self) -> None:
@@ -401,7 +419,10 @@ class Session:
         elif unused >= record.idle_timeout and not self._changing.locked():
             await self.terminate("it was idle for too long")
         else:
-            if record.state == _State.STATE_ACTIVE and unused.total_seconds() >= self._services.limits.idle_after:
+            if (
+                record.state == _State.STATE_ACTIVE
+                and unused.total_seconds() >= self._services.limits.idle_after
+            ):
                 self._change(state=_State.STATE_IDLE)
             if self._dirty:
                 await self.save()

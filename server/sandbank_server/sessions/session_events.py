@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from typing import Any
 
 from sandbank.v1 import session_pb2
 
@@ -28,7 +29,7 @@ class SessionEvents:
         self._waiters: list[asyncio.Future[None]] = []
         self.ended = False
 
-    def publish(self, **event: object) -> None:
+    def publish(self, **event: Any) -> None:
         """Number and keep an event: ``publish(session_changed=…)``."""
         self._sequence += 1
         message = session_pb2.SessionEvent(sequence=self._sequence, **event)

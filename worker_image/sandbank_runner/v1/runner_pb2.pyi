@@ -75,7 +75,7 @@ class Open(_message.Message):
     def __init__(self, protocol_version: _Optional[int] = ..., purpose: _Optional[_Union[Purpose, str]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol_version", "sandbox_id", "boot_id", "session_id", "python_version", "execution_count", "missing_walls", "operations", "background_sequence", "figures")
+    __slots__ = ("protocol_version", "sandbox_id", "boot_id", "session_id", "python_version", "execution_count", "missing_walls", "operations", "background_sequence", "figures", "last_replaced")
     class FiguresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -93,6 +93,7 @@ class Hello(_message.Message):
     OPERATIONS_FIELD_NUMBER: _ClassVar[int]
     BACKGROUND_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     FIGURES_FIELD_NUMBER: _ClassVar[int]
+    LAST_REPLACED_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     sandbox_id: str
     boot_id: str
@@ -103,19 +104,22 @@ class Hello(_message.Message):
     operations: _containers.RepeatedCompositeFieldContainer[OperationSummary]
     background_sequence: int
     figures: _containers.ScalarMap[str, int]
-    def __init__(self, protocol_version: _Optional[int] = ..., sandbox_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., session_id: _Optional[str] = ..., python_version: _Optional[str] = ..., execution_count: _Optional[int] = ..., missing_walls: _Optional[_Iterable[str]] = ..., operations: _Optional[_Iterable[_Union[OperationSummary, _Mapping]]] = ..., background_sequence: _Optional[int] = ..., figures: _Optional[_Mapping[str, int]] = ...) -> None: ...
+    last_replaced: InterpreterReplaced
+    def __init__(self, protocol_version: _Optional[int] = ..., sandbox_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., session_id: _Optional[str] = ..., python_version: _Optional[str] = ..., execution_count: _Optional[int] = ..., missing_walls: _Optional[_Iterable[str]] = ..., operations: _Optional[_Iterable[_Union[OperationSummary, _Mapping]]] = ..., background_sequence: _Optional[int] = ..., figures: _Optional[_Mapping[str, int]] = ..., last_replaced: _Optional[_Union[InterpreterReplaced, _Mapping]] = ...) -> None: ...
 
 class OperationSummary(_message.Message):
-    __slots__ = ("operation_id", "finished", "last_sequence", "first_kept_sequence")
+    __slots__ = ("operation_id", "finished", "last_sequence", "first_kept_sequence", "effects_lost")
     OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
     LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     FIRST_KEPT_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    EFFECTS_LOST_FIELD_NUMBER: _ClassVar[int]
     operation_id: str
     finished: bool
     last_sequence: int
     first_kept_sequence: int
-    def __init__(self, operation_id: _Optional[str] = ..., finished: _Optional[bool] = ..., last_sequence: _Optional[int] = ..., first_kept_sequence: _Optional[int] = ...) -> None: ...
+    effects_lost: bool
+    def __init__(self, operation_id: _Optional[str] = ..., finished: _Optional[bool] = ..., last_sequence: _Optional[int] = ..., first_kept_sequence: _Optional[int] = ..., effects_lost: _Optional[bool] = ...) -> None: ...
 
 class Assign(_message.Message):
     __slots__ = ("session_id", "env", "secret_env", "journal_bytes", "journal_operations", "queue_limit", "interrupt_grace")
@@ -226,14 +230,16 @@ class Background(_message.Message):
     def __init__(self, stream: _Optional[int] = ..., data: _Optional[bytes] = ..., dropped_bytes: _Optional[int] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class InterpreterReplaced(_message.Message):
-    __slots__ = ("operation_id", "reason", "state_lost")
+    __slots__ = ("operation_id", "reason", "state_lost", "number")
     OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     STATE_LOST_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
     operation_id: str
     reason: str
     state_lost: bool
-    def __init__(self, operation_id: _Optional[str] = ..., reason: _Optional[str] = ..., state_lost: _Optional[bool] = ...) -> None: ...
+    number: int
+    def __init__(self, operation_id: _Optional[str] = ..., reason: _Optional[str] = ..., state_lost: _Optional[bool] = ..., number: _Optional[int] = ...) -> None: ...
 
 class Reply(_message.Message):
     __slots__ = ("request_id", "failure", "page", "operation", "pong")
