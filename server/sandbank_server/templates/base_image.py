@@ -11,7 +11,7 @@ from pathlib import Path
 from sandbank_server.templates.debian import make_root_file_system
 from sandbank_server.templates.engine import EngineImage, ImageEngine
 from sandbank_server.templates.errors import TemplateBuildError
-from sandbank_server.templates.locking import locked
+from sandbank_server.templates.exclusion import exclusive
 from sandbank_server.templates.options import BuildOptions
 from sandbank_server.templates.progress import BuildPhase, BuildWatch
 
@@ -34,7 +34,8 @@ _PROBE = (
 class BaseImage:
     """A base image that is there, and what decides which wheels fit it.
 
-    ``architecture`` is ``x86_64`` or ``aarch64``; ``glibc`` the C library's minor version, 41 for glibc 2.41.
+    ``architecture`` is ``x86_64`` or ``aarch64``; ``glibc`` the C library's minor version, 41 for glibc
+    2.41.
     """
 
     image_id: str
@@ -55,7 +56,7 @@ def ensure_base(engine: ImageEngine, base: str, options: BuildOptions, watch: Bu
     """
     image = engine.find(base or STANDARD_BASE)
     if image is None:
-        with locked(options.cache_directory / "base.lock", watch):
+        with exclusive(options.cache_directory / "base.lock", watch):
             image = engine.find(base or STANDARD_BASE)  # made while we waited
             if image is None:
                 watch.enter(BuildPhase.BASE)

@@ -9,7 +9,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from sandbank_server.templates.errors import TemplateBuildError
@@ -26,8 +26,9 @@ def run_command(
     watch: BuildWatch,
     timeout: float,
     environment: Mapping[str, str] | None = None,
+    tidy: Callable[[str], str] = str,
 ) -> None:
-    """Run ``argv`` to its end, every line of its output a note of progress.
+    """Run ``argv`` to its end; every line of its output, shortened by ``tidy``, is a note of progress.
 
     Raises :class:`TemplateBuildError` with the last lines when it fails, cannot be started or takes longer
     than ``timeout`` seconds, and :class:`TemplateBuildCancelledError` when told to stop; either way nothing
@@ -52,7 +53,7 @@ def run_command(
         try:
             for line in _lines(process, deadline, watch):
                 if kept := log.add(line):
-                    watch.note(kept)
+                    watch.note(tidy(kept))
             watch.check()
             code = process.wait(timeout=max(0.1, deadline - time.monotonic()))
         except (TimeoutError, subprocess.TimeoutExpired):

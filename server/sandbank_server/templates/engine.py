@@ -22,6 +22,7 @@ from sandbank_server.templates.progress import BuildWatch, LogTail
 BUILD_LABEL = "sandbank.build"
 """On the throwaway containers and half-made images of a build."""
 
+_NOISE = ("---> ", "Removing intermediate container ")
 _ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 _FAULTS = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
 
@@ -130,7 +131,8 @@ class ImageEngine:
         """Make an image of one layer from a tar archive of a root file system; ``timeout`` in seconds."""
         repository, tag = _split(name)
         with archive.open("rb") as stream, self._patience(timeout), _refusals(f"importing {name}"):
-            # Messages of success and of failure both come with status 200; whoever calls looks for the image.
+            # Messages of success and of failure both come with status 200; whoever calls looks for the
+            # image.
             self._api.import_image(src=stream, repository=repository, tag=tag, changes=list(changes))
 
     def run(self, reference: str, argv: Sequence[str], *, timeout: float) -> str:
@@ -248,6 +250,8 @@ def _read(message: Mapping[str, Any], log: LogTail, watch: BuildWatch) -> None:
     if "error" in message:
         raise TemplateBuildError(log.add(str(message["error"])), log.lines())
     for line in str(message.get("stream") or message.get("status") or "").splitlines():
+        if line.lstrip().startswith(_NOISE):
+            continue
         if kept := log.add(line):
             watch.note(kept)
 

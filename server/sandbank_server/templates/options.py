@@ -13,9 +13,9 @@ class BuildOptions:
     """Settings of all builds.
 
     ``cache_directory`` holds wheels, locks and notes for later builds; it may be emptied at any time.
-    ``installation`` marks the images that this installation built: it removes only its own. Where a registry
-    answers within ``registry_seconds``, ``registry_image`` is fetched as the standard base; where none does,
-    it is made from the packages of ``debian_mirror`` (empty: Debian's own).
+    ``installation`` marks the images that this installation built: it removes only its own. Where a
+    registry answers within ``registry_seconds``, ``registry_image`` is fetched as the standard base; where
+    none does, it is made from the packages of ``debian_mirror`` (empty: Debian's own).
     """
 
     cache_directory: Path

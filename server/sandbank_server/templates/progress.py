@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from sandbank_server.templates.errors import TemplateBuildCancelledError
 LOG_LINES = 40
 """How many lines of a step's log are kept for an error."""
 LOG_LINE_LENGTH = 300
+
+_COLOURS = re.compile("\x1b\\[[0-9;]*m")
 
 
 class BuildPhase(enum.Enum):
@@ -44,7 +47,8 @@ class LogTail:
 
     def add(self, text: str) -> str:
         """Add a line; returns it as kept, empty if nothing was left of it."""
-        line = "".join(c if c.isprintable() else " " for c in text[: 4 * LOG_LINE_LENGTH]).strip()
+        plain = _COLOURS.sub("", text[: 4 * LOG_LINE_LENGTH])
+        line = "".join(c if c.isprintable() else " " for c in plain).strip()
         line = line[:LOG_LINE_LENGTH]
         if line:
             self._lines.append(line)

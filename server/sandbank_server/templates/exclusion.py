@@ -15,7 +15,7 @@ _POLL_SECONDS = 0.2
 
 
 @contextlib.contextmanager
-def locked(path: Path, watch: BuildWatch) -> Iterator[None]:
+def exclusive(path: Path, watch: BuildWatch) -> Iterator[None]:
     """Hold the lock file ``path`` in the block, waiting for it as long as the build is not cancelled.
 
     The kernel lets go of the lock when its holder dies, so a stale file blocks nobody. The lock belongs to

@@ -1,0 +1,43 @@
+# The slow part of a sandbox's image: the base system and the Python packages, compiled, in /opt/sandbank.
+# Nothing of Sandbank itself is in it, so it is built again only when the packages or the base change.
+#
+# The build context is made by `sandbank templates build` (sandbank_server/templates/context.py):
+#   wheels/             every wheel to install, and pip's own
+#   locks/NAME.txt      locked requirements with hashes; all of them are installed
+# There is no network in the build: a package that is not in wheels/ is an error.
+ARG BASE
+FROM ${BASE} AS install
+# Marks what is left over of this stage, so that it can be removed: the wheels would double the image.
+ARG BUILD
+LABEL sandbank.build=${BUILD}
+COPY wheels /build/wheels
+COPY locks /build/locks
+# pip runs from its own wheel and is not part of the image: without a network it is of no use to user code.
+RUN set -eu; \
+    python3 -m venv --without-pip /opt/sandbank; \
+    pip() { PYTHONPATH=$(ls /build/wheels/pip-*.whl) /opt/sandbank/bin/python -m pip "$@"; }; \
+    set --; for lock in /build/locks/*.txt; do set -- "$@" --requirement "$lock"; done; \
+    pip install --quiet --no-index --find-links /build/wheels --require-hashes --no-deps --no-compile \
+        --no-cache-dir --disable-pip-version-check --root-user-action ignore "$@"; \
+    pip check --disable-pip-version-check
+# The root file system is read-only, so what is not compiled now is compiled at every import. Hash-checked files
+# marked as never to be checked stay valid whatever happens to modification times on the way into a layer.
+# The packages' own test suites are left as they are: nobody imports them.
+RUN /opt/sandbank/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+        -x '/(tests|testing/data|_examples)/' /opt/sandbank/lib
+# matplotlib lists its fonts once and keeps the list where MPLCONFIGDIR says. That place is on the read-only root
+# here; interpreters copy the list to their own, writable one.
+RUN set -eu; \
+    if /opt/sandbank/bin/python -c 'import importlib.util as u; raise SystemExit(not u.find_spec("matplotlib"))'; then \
+        MPLCONFIGDIR=/opt/sandbank/matplotlib /opt/sandbank/bin/python -B -c 'import matplotlib.font_manager'; \
+    fi
+
+FROM ${BASE}
+# A sandbox gains no privilege by executing a file (no-new-privileges); without these there is nothing to try.
+# An official Python image comes without compiled standard library: its own Python compiles what is missing.
+RUN set -eu; \
+    find / -xdev -type f -perm /6000 -exec chmod a-s {} +; \
+    python3 -m compileall -q -j 0 -x '/(test|tests|idlelib|turtledemo|lib2to3|site-packages|dist-packages)/' \
+        "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"; \
+    mkdir -p /workspace /run/sandbank
+COPY --from=install /opt/sandbank /opt/sandbank
