@@ -76,14 +76,14 @@ class SandboxStats:
     process_count: int
 
 
-class RuntimeUnavailable(Exception):  # noqa: N818 - a state of the runtime, not of a call
+class RuntimeUnavailable(Exception):
     """The runtime cannot be used now (no engine, missing OCI runtime, no permission).
 
     The text says what to do. Every method may raise it.
     """
 
 
-class LaunchFailed(Exception):  # noqa: N818 - says what happened
+class LaunchFailed(Exception):
     """A sandbox could not be started; what was made of it has been removed. The text is for operators."""
 
 

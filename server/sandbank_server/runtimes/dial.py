@@ -26,11 +26,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 
-class NotListening(ConnectionError):  # noqa: N818 - a state, tried again
+class NotListening(ConnectionError):
     """Nobody listens there yet, or no longer; it may be tried again."""
 
 
-class ImpostorEndpoint(ConnectionError):  # noqa: N818 - says what was found
+class ImpostorEndpoint(ConnectionError):
     """What is there is not the supervisor's socket: the sandbox cannot be trusted and has to end."""
 
 

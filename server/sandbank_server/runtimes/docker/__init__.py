@@ -1,0 +1,6 @@
+"""Sandboxes as hardened containers of a Docker Engine on the same host."""
+
+from sandbank_server.runtimes.docker.runtime import DockerRuntime
+from sandbank_server.runtimes.docker.settings import DockerSettings
+
+__all__ = ["DockerRuntime", "DockerSettings"]
