@@ -8,7 +8,7 @@ import pytest
 from sandbank import Client, Session
 
 from tests.engine import engine_problem, engine_required
-from tests.leftovers import Leftovers
+from tests.leftovers import leftovers
 from tests.server_process import ServerProcess, serving
 
 RUNTIMES = [pytest.param("docker", marks=pytest.mark.engine), "local"]
@@ -23,11 +23,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def nothing_left_behind() -> Iterator[None]:
-    """After the suite no container, process, mount or directory of its making is left."""
-    before = Leftovers.now()
+def nothing_left_behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """After the suite no container, process or mount of its making is left."""
     yield
-    assert Leftovers.now().beyond(before) == []
+    assert leftovers(tmp_path_factory.getbasetemp()) == []
 
 
 @pytest.fixture(scope="module", params=RUNTIMES)

@@ -1,10 +1,14 @@
-"""What a test run may have left on the machine."""
+"""What a test run may have left on the machine.
+
+What belongs to a run is known by the run's own temporary directory: containers mount something below it, processes have
+it in their arguments, environment or working directory. So runs beside each other do not see each other's.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
+from pathlib import Path
 
 import docker
 
@@ -13,43 +17,42 @@ from tests.engine import engine_problem
 LABEL = "sandbank.installation"
 
 
-@dataclass(frozen=True)
-class Leftovers:
-    """Names of containers, processes and mounts that Sandbank makes."""
-
-    names: frozenset[str]
-
-    @classmethod
-    def now(cls) -> Leftovers:
-        """Look at the machine."""
-        return cls(frozenset({*_containers(), *_processes(), *_mounts()}))
-
-    def beyond(self, before: Leftovers) -> list[str]:
-        """Return what is there now and was not before."""
-        return sorted(self.names - before.names)
+def leftovers(root: Path) -> list[str]:
+    """Return the containers, processes and mounts that belong to the run under ``root``."""
+    return sorted([*_containers(root), *_processes(root), *_mounts(root)])
 
 
-def _containers() -> list[str]:
+def _containers(root: Path) -> list[str]:
     if engine_problem():
         return []
     client = docker.from_env()
     try:
         found = client.api.containers(all=True, filters={"label": LABEL})
-        return [f"container {each['Names'][0]} ({each['Status']})" for each in found]
+        return [
+            f"container {each['Names'][0]} ({each['Status']})"
+            for each in found
+            if any(str(mount.get("Source", "")).startswith(f"{root}/") for mount in each["Mounts"])
+        ]
     finally:
         client.close()
 
 
-def _processes() -> list[str]:
+def _processes(root: Path) -> list[str]:
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
-            command = file.read().replace(b"\0", b" ").decode(errors="replace")
-            if "sandbank_runner" in command or "sandbank serve" in command:
-                found.append(f"process {pid} {command}")
+        if int(pid) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if not command:
+                continue
+            about = command + Path(f"/proc/{pid}/environ").read_bytes() + os.fsencode(os.readlink(f"/proc/{pid}/cwd"))
+            if os.fsencode(f"{root}/") in about:
+                words = command.replace(b"\0", b" ").decode(errors="replace")
+                found.append(f"process {pid} {words}")
     return found
 
 
-def _mounts() -> list[str]:
+def _mounts(root: Path) -> list[str]:
     with open("/proc/self/mounts", encoding="utf-8", errors="replace") as file:
-        return [f"mount {line.split()[1]}" for line in file if "sandbank" in line.split()[1]]
+        return [f"mount {line.split()[1]}" for line in file if line.split()[1].startswith(f"{root}/")]

@@ -224,7 +224,7 @@ class Session:
         ):
             raise RunnerViolation("malformed background output")
         output = session_pb2.BackgroundOutput(
-            stream=execution_pb2.OutputStream.Name(background.stream),  # type: ignore[arg-type]
+            stream=execution_pb2.OutputStream.Name(background.stream),
             data=background.data,
             dropped_bytes=background.dropped_bytes,
         )
