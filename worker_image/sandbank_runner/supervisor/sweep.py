@@ -1,0 +1,85 @@
+"""Killing processes in local mode, where user code has no user of its own: by scans of ``/proc``.
+
+In a container the template does it atomically instead (``sweep``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Collection
+
+_ROUNDS = 100
+"""A chain of forks is caught in a handful; this is for one that is faster than the scan."""
+
+
+def kill_descendants(keep: Collection[int], root: int | None = None) -> int:
+    """Kill every descendant of ``root`` (default: the caller) not in ``keep``; return how many were left.
+
+    The caller must be a child subreaper, so that what was orphaned is its descendant still, and reap
+    afterwards: what is dead and not reaped does not count. 0 but for something that forks faster than it can
+    be found.
+    """
+    return _kill_until_none(lambda: _descendants(os.getpid() if root is None else root), keep)
+
+
+def kill_marked(mark: str, keep: Collection[int]) -> int:
+    """Kill every process that was executed with ``mark`` (``NAME=value``) in its environment; likewise.
+
+    For what its supervisor has left behind. Code that empties the environment of what it starts hides it from
+    this.
+    """
+    return _kill_until_none(lambda: _marked(mark.encode()), keep)
+
+
+def _kill_until_none(find: Callable[[], set[int]], keep: Collection[int]) -> int:
+    left: set[int] = set()
+    for _ in range(_ROUNDS):
+        left = find().difference(keep)
+        if not left:
+            return 0
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+    return len(left)
+
+
+def _descendants(root: int) -> set[int]:
+    children: dict[int, list[int]] = {}
+    for pid in _processes():
+        parent = _living_parent(pid)
+        if parent is not None:
+            children.setdefault(parent, []).append(pid)
+    found: set[int] = set()
+    waiting = [root]
+    while waiting:
+        for pid in children.get(waiting.pop(), ()):
+            if pid not in found:
+                found.add(pid)
+                waiting.append(pid)
+    return found
+
+
+def _marked(mark: bytes) -> set[int]:
+    found = set()
+    for pid in _processes():
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
+            if mark in file.read(1 << 20).split(b"\0") and _living_parent(pid) is not None:
+                found.add(pid)
+    return found
+
+
+def _processes() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def _living_parent(pid: int) -> int | None:
+    """Return the parent of a process that is not dead; None when it is."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            fields = file.read(2000).rsplit(b")", 1)[1].split()
+    except (OSError, IndexError):
+        return None
+    threads = int(fields[17])  # a main thread that ended early shows as dead while the others live on
+    return None if fields[0] in (b"Z", b"X") and threads <= 1 else int(fields[1])

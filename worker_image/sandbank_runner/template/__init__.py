@@ -1,0 +1,1 @@
+"""The template, or zygote: packages preloaded, never user code; every interpreter is forked from it."""

@@ -1,0 +1,128 @@
+"""Forking without at-fork hooks, as siblings: a raw ``clone`` whose child is a child of the caller's parent.
+
+``os.fork`` runs hooks that preloaded packages and user code registered, reseeds ``random``, and makes the new
+process a child that user code's ``os.wait()`` would wait for. With CLONE_PARENT the supervisor stays the
+direct parent in every generation.
+
+The C library keeps the thread's id in its own memory. CLONE_CHILD_SETTID and CLONE_CHILD_CLEARTID with the
+address that it registered keep that right; without them mutexes and ``raise`` in the child use the parent's
+id. The list of robust mutexes is per kernel thread and registered anew.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+import struct
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from sandbank_runner.walls.numbers import number_of
+from sandbank_runner.walls.system_calls import (
+    MACHINE,
+    failure,
+    library_function,
+    process_control,
+    system_call,
+)
+
+_CLONE_PARENT = 0x0000_8000
+_CLONE_CHILD_CLEARTID = 0x0020_0000
+_CLONE_CHILD_SETTID = 0x0100_0000
+_PR_GET_TID_ADDRESS = 40
+_PID = struct.Struct("i")
+
+
+@dataclass(frozen=True, slots=True)
+class NativeThread:
+    """What the kernel was told of the C library's thread; the same in every generation of forks."""
+
+    tid_address: int
+    """Where the library keeps the thread id; 0: this kernel does not tell (no CONFIG_CHECKPOINT_RESTORE)."""
+    robust_list: int
+    robust_list_bytes: int
+
+
+def native_thread() -> NativeThread:
+    """Look at the calling thread; once, before the first clone. Raises OSError without a robust list."""
+    address = ctypes.c_ulong(0)
+    try:
+        process_control(_PR_GET_TID_ADDRESS, ctypes.addressof(address))
+    except OSError:
+        address.value = 0
+    head, size = ctypes.c_ulong(0), ctypes.c_ulong(0)
+    system_call(number_of("get_robust_list"), 0, ctypes.addressof(head), ctypes.addressof(size))
+    return NativeThread(address.value, head.value, size.value)
+
+
+def thread_count() -> int:
+    """Return how many threads the kernel sees in this process, those that Python does not know included."""
+    with open("/proc/self/stat", "rb", buffering=0) as file:
+        return int(file.read(2000).rsplit(b")", 1)[1].split()[17])
+
+
+def fork_sibling(thread: NativeThread) -> int:
+    """Fork; return 0 in the child, whose parent is the caller's parent, and its pid in the caller.
+
+    For a process with one thread, with all signals blocked. OSError EAGAIN or ENOMEM when there can be no
+    more processes. The child calls nothing of the C library that could take a lock held elsewhere: there is
+    no elsewhere.
+    """
+    if not thread.tid_address:
+        return _fork_twice()
+    flags = _CLONE_PARENT | _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID | signal.SIGCHLD
+    number = number_of("clone")
+    if MACHINE == "x86_64":  # flags, stack, parent_tid, child_tid, tls
+        pid = system_call(number, flags, 0, 0, thread.tid_address, 0)
+    else:  # flags, stack, parent_tid, tls, child_tid
+        pid = system_call(number, flags, 0, 0, 0, thread.tid_address)
+    if pid == 0:
+        system_call(number_of("set_robust_list"), thread.robust_list, thread.robust_list_bytes)
+        _correct_thread_id()
+    return pid
+
+
+def _fork_twice() -> int:
+    """Fork by the C library's ``_Fork`` (no hooks) through a middle one that ends: the child is adopted.
+
+    At two to three times the cost, for kernels that do not tell where the thread id lies.
+    """
+    bare_fork = library_function("_Fork")
+    if bare_fork is None:
+        raise OSError(errno.ENOSYS, "neither PR_GET_TID_ADDRESS nor _Fork")
+    told, tell = os.pipe()
+    ended, alive = os.pipe()  # the write end closes when caller and middle one have let go of it
+    middle = bare_fork()
+    if middle == 0:
+        child = bare_fork()
+        if child == 0:
+            os.close(alive)
+            os.read(ended, 1)  # not before the middle one is dead is the supervisor the parent
+            for descriptor in (told, tell, ended):
+                os.close(descriptor)
+            _correct_thread_id()
+            return 0
+        os.write(tell, _PID.pack(child if child > 0 else -ctypes.get_errno()))
+        os._exit(0)
+    problem = failure()
+    for descriptor in (tell, ended, alive):
+        os.close(descriptor)
+    try:
+        if middle == -1:
+            raise problem
+        os.waitpid(middle, 0)
+        (pid,) = _PID.unpack(os.read(told, _PID.size))
+    finally:
+        os.close(told)
+    if pid < 0:
+        raise OSError(-pid, os.strerror(-pid))
+    return int(pid)
+
+
+def _correct_thread_id() -> None:
+    """Make ``threading`` show the child's id; ``os.fork`` would have done it by a hook."""
+    main_thread: Any = threading.main_thread()
+    main_thread._set_native_id()  # noqa: SLF001 - what threading itself calls after a fork
