@@ -4,7 +4,6 @@ Catch as widely as you mean to: `SessionNotFound`, `NotFound` for whatever is mi
 every error that a call can end with. Failing user code is none of these: it is `ExecutionFailed`, which
 carries the operation.
 """
-# ruff: noqa: N818 - the names are those of the API's codes and reasons, which do not end in Error
 
 from __future__ import annotations
 

@@ -93,15 +93,19 @@ class Follower:
             raise BadAnswer(f"an event of operation {message.operation_id} came for {self.operation_id}")
         if message.sequence <= self.last_sequence:
             return []  # replayed; delivered before
+        missed: list[Event] = []
         if message.sequence != self.last_sequence + 1 and not self._missed:
-            raise BadAnswer(f"event {message.sequence} came after {self.last_sequence}")
+            # Finished alone answers an Execute that is repeated after its events were dropped.
+            if not message.HasField("finished"):
+                raise BadAnswer(f"event {message.sequence} came after {self.last_sequence}")
+            missed = [EventsMissed(self.last_sequence)]
         self._missed = False
         self.last_sequence = message.sequence
         # From here on the operation is known to be recorded, and the code need not travel again.
         self._step = self._watch()
         event = decode_event(message)
         self.finished = isinstance(event, Finished)
-        return [] if event is None else [event]
+        return missed if event is None else [*missed, event]
 
     def read(self, operation: execution_pb2.Operation) -> list[Event]:
         """Take GetOperation's answer and return the events to deliver."""

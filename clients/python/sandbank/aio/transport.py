@@ -44,14 +44,14 @@ class Transport:
         """Make a call and return what it wants of the answer."""
         timeout = self.connection.bound(call.timeout)
         return call.read(
-            await self._repeating(call.method, lambda: self._unary_once(call.method, call.request, timeout))
+            await self._repeating(call.method, self._unary_once, call.method, call.request, timeout)
         )
 
     async def upload(
         self, method: Method[RequestT, ResponseT], messages: Callable[[], Iterable[RequestT]]
     ) -> ResponseT:
         """Many messages, one answer; `messages` begins anew for each try."""
-        return await self._repeating(method, lambda: self._upload_once(method, messages()))
+        return await self._repeating(method, self._upload_once, method, messages)
 
     async def stream(
         self, method: Method[RequestT, ResponseT], request: RequestT, timeout: float | None = None
@@ -102,9 +102,9 @@ class Transport:
                 for event in follower.failed(error):
                     yield event
 
-    async def _repeating(self, method: Method[Any, Any], once: Callable[[], Awaitable[T]]) -> T:
+    async def _repeating(self, method: Method[Any, Any], once: Callable[..., Awaitable[T]], *args: Any) -> T:
         options = tenacity_options(self.connection.retry, method.repeat)
-        return await tenacity.AsyncRetrying(**options)(once)
+        return await tenacity.AsyncRetrying(**options)(once, *args)
 
     async def _unary_once(
         self, method: Method[RequestT, ResponseT], request: RequestT, timeout: float | None
@@ -119,14 +119,14 @@ class Transport:
             return answer
 
     async def _upload_once(
-        self, method: Method[RequestT, ResponseT], messages: Iterable[RequestT]
+        self, method: Method[RequestT, ResponseT], messages: Callable[[], Iterable[RequestT]]
     ) -> ResponseT:
         with client_span(method.service, method.name, self.connection.metadata()) as metadata:
             try:
                 # Reading a chunk of a local file is short: it is read in the loop, which a thread would not
                 # better.
                 answer: ResponseT = await self._callable("stream_unary", method)(
-                    iter(messages), metadata=metadata
+                    iter(messages()), metadata=metadata
                 )
             except grpc.RpcError as failure:
                 raise error_from_rpc(failure) from None

@@ -41,15 +41,14 @@ class Transport:
     def call(self, call: Call[T]) -> T:
         """Make a call and return what it wants of the answer."""
         timeout = self.connection.bound(call.timeout)
-        return call.read(
-            self._repeating(call.method, lambda: self._unary_once(call.method, call.request, timeout))
-        )
+        return call.read(self._repeating(call.method, self._unary_once, call.method, call.request, timeout))
 
     def upload(
         self, method: Method[RequestT, ResponseT], messages: Callable[[], Iterable[RequestT]]
     ) -> ResponseT:
         """Many messages, one answer; `messages` begins anew for each try."""
-        return self._repeating(method, lambda: self._upload_once(method, messages()))
+        answer: ResponseT = self._repeating(method, self._upload_once, method, messages)
+        return answer
 
     def stream(
         self, method: Method[RequestT, ResponseT], request: RequestT, timeout: float | None = None
@@ -93,9 +92,10 @@ class Transport:
             except SandbankError as error:
                 yield from follower.failed(error)
 
-    def _repeating(self, method: Method[Any, Any], once: Callable[[], T]) -> T:
+    def _repeating(self, method: Method[Any, Any], once: Callable[..., T], *args: Any) -> T:
         options = tenacity_options(self.connection.retry, method.repeat)
-        return tenacity.Retrying(**options)(once)
+        answer: T = tenacity.Retrying(**options)(once, *args)
+        return answer
 
     def _unary_once(
         self, method: Method[RequestT, ResponseT], request: RequestT, timeout: float | None
@@ -109,10 +109,14 @@ class Transport:
                 raise error_from_rpc(failure) from None
             return answer
 
-    def _upload_once(self, method: Method[RequestT, ResponseT], messages: Iterable[RequestT]) -> ResponseT:
+    def _upload_once(
+        self, method: Method[RequestT, ResponseT], messages: Callable[[], Iterable[RequestT]]
+    ) -> ResponseT:
         with client_span(method.service, method.name, self.connection.metadata()) as metadata:
             try:
-                answer: ResponseT = self._callable("stream_unary", method)(iter(messages), metadata=metadata)
+                answer: ResponseT = self._callable("stream_unary", method)(
+                    iter(messages()), metadata=metadata
+                )
             except grpc.RpcError as failure:
                 raise error_from_rpc(failure) from None
             return answer

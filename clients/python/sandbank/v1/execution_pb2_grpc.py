@@ -102,7 +102,7 @@ class ExecutionServiceServicer:
 
     def Execute(self, request, context):
         """Runs code and streams what it does, from its first event to Finished. The same `operation_id` with the same
-        request never runs twice: it replays, then follows.
+        request never runs twice: it replays, then follows; where its events have been dropped, Finished comes alone.
 
         Errors:
         - INVALID_ARGUMENT BAD_FIELD: a field is missing, malformed or beyond its limit; correct it, BadRequest
@@ -126,8 +126,6 @@ class ExecutionServiceServicer:
         end them, metadata names them.
         - FAILED_PRECONDITION FILES_TOO_LARGE: the workspace is over the bound for `include_files`; delete
         files, or leave them out.
-        - OUT_OF_RANGE EVENTS_EVICTED: the events asked for have been dropped; GetOperation or GetSession has
-        the state as it is now.
         - RESOURCE_EXHAUSTED POOL_QUEUE_FULL: too many callers wait for a sandbox; try again after RetryInfo's
         delay.
         - RESOURCE_EXHAUSTED OPERATION_QUEUE_FULL: too many operations are queued in the session; try again
@@ -178,8 +176,6 @@ class ExecutionServiceServicer:
         end them, metadata names them.
         - FAILED_PRECONDITION FILES_TOO_LARGE: the workspace is over the bound for `include_files`; delete
         files, or leave them out.
-        - OUT_OF_RANGE EVENTS_EVICTED: the events asked for have been dropped; GetOperation or GetSession has
-        the state as it is now.
         - RESOURCE_EXHAUSTED POOL_QUEUE_FULL: too many callers wait for a sandbox; try again after RetryInfo's
         delay.
         - RESOURCE_EXHAUSTED OPERATION_QUEUE_FULL: too many operations are queued in the session; try again
