@@ -13,23 +13,27 @@ LABEL sandbank.build=${BUILD}
 COPY wheels /build/wheels
 COPY locks /build/locks
 # pip runs from its own wheel and is not part of the image: without a network it is of no use to user code.
+#
+# The root file system is read-only, so what is not compiled now is compiled at every import. Hash-checked files
+# marked as never to be checked stay valid whatever happens to modification times on the way into a layer. The
+# packages' own test suites are left as they are: nobody imports them.
+#
+# matplotlib lists its fonts once and keeps the list where MPLCONFIGDIR says. That place is on the read-only root
+# here; interpreters copy the list to their own, writable one.
+#
+# All in one step: each step's layer is written out whole, and this one has thousands of files.
 RUN set -eu; \
     python3 -m venv --without-pip /opt/sandbank; \
-    pip() { PYTHONPATH=$(ls /build/wheels/pip-*.whl) /opt/sandbank/bin/python -m pip "$@"; }; \
+    python=/opt/sandbank/bin/python; \
+    pip() { PYTHONPATH=$(ls /build/wheels/pip-*.whl) "$python" -m pip "$@"; }; \
     set --; for lock in /build/locks/*.txt; do set -- "$@" --requirement "$lock"; done; \
     pip install --quiet --no-index --find-links /build/wheels --require-hashes --no-deps --no-compile \
         --no-cache-dir --disable-pip-version-check --root-user-action ignore "$@"; \
-    pip check --disable-pip-version-check
-# The root file system is read-only, so what is not compiled now is compiled at every import. Hash-checked files
-# marked as never to be checked stay valid whatever happens to modification times on the way into a layer.
-# The packages' own test suites are left as they are: nobody imports them.
-RUN /opt/sandbank/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
-        -x '/(tests|testing/data|_examples)/' /opt/sandbank/lib
-# matplotlib lists its fonts once and keeps the list where MPLCONFIGDIR says. That place is on the read-only root
-# here; interpreters copy the list to their own, writable one.
-RUN set -eu; \
-    if /opt/sandbank/bin/python -c 'import importlib.util as u; raise SystemExit(not u.find_spec("matplotlib"))'; then \
-        MPLCONFIGDIR=/opt/sandbank/matplotlib /opt/sandbank/bin/python -B -c 'import matplotlib.font_manager'; \
+    pip check --disable-pip-version-check; \
+    "$python" -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+        -x '/(tests|testing/data|_examples)/' /opt/sandbank/lib; \
+    if "$python" -c 'import importlib.util as u; raise SystemExit(not u.find_spec("matplotlib"))'; then \
+        MPLCONFIGDIR=/opt/sandbank/matplotlib "$python" -B -c 'import matplotlib.font_manager'; \
     fi
 
 FROM ${BASE}
