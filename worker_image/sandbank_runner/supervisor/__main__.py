@@ -1,0 +1,36 @@
+"""``python -m sandbank_runner.supervisor``: first the walls, then everything that needs more than they do."""
+
+from __future__ import annotations
+
+import sys
+
+from sandbank_runner.supervisor.boot import BootError, boot
+from sandbank_runner.supervisor.config import ConfigError, take_from_environment
+from sandbank_runner.supervisor.ending import EXIT_CONFIG
+
+
+def main() -> int:
+    """Run the supervisor to its end and return the exit code."""
+    try:
+        config = take_from_environment()
+        booted = boot(config)
+    except (ConfigError, BootError, OSError) as error:
+        sys.stderr.write(f"supervisor: {error}\n")
+        return EXIT_CONFIG
+    # asyncio takes what it finds; the supervisor never speaks TLS, and OpenSSL costs 4 MB in every sandbox.
+    sys.modules["ssl"] = None  # type: ignore[assignment]
+    import asyncio
+
+    from sandbank_runner.supervisor.app import Supervisor
+
+    async def run() -> int:
+        end = await Supervisor(asyncio.get_running_loop(), config, booted).run()
+        if end.message:
+            sys.stderr.write(f"supervisor: {end.message}\n")
+        return end.code
+
+    return asyncio.run(run())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

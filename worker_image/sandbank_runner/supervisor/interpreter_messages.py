@@ -1,0 +1,184 @@
+"""What an interpreter says, checked field by field: it runs hostile code and is believed in nothing.
+
+A message that is not well formed raises :class:`BadMessage` and is dropped by the caller. Text is cut at a bound, and
+what UTF-8 cannot carry is backslash-escaped.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from sandbank.v1.execution_pb2 import Display, ExecutionError, Frame, SyntaxErrorDetail
+
+from sandbank_runner.channel import Message
+
+EVENT_BYTES = 15 * 1024 * 1024
+"""Largest content of one event: the public message limit is 16 MiB, and the rest of the event needs room too."""
+
+_MIME_TYPES = 64
+_NAME_CHARACTERS = 256
+_TEXT_CHARACTERS = 256 * 1024
+_FRAMES = 200
+_INT32 = 2**31 - 1
+_INT53 = 2**53
+
+
+class BadMessage(Exception):
+    """The interpreter sent what an honest one does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end of an operation, as the interpreter tells it."""
+
+    ok: bool
+    interrupted: bool
+    result: dict[str, bytes]
+    dropped_bytes: int
+    """Bytes of the result that were too many to keep."""
+    error: ExecutionError | None
+    cpu_seconds: float
+    peak_memory_bytes: int
+
+
+def parse_done(message: Message) -> Done:
+    """Return the content of a `done`."""
+    header = message.header
+    ok = _boolean(header, "ok")
+    error = header.get("error")
+    if ok != (error is None):
+        raise BadMessage("error and ok disagree")
+    result, dropped = _fit(_bundle(message))
+    return Done(
+        ok=ok,
+        interrupted=_boolean(header, "interrupted"),
+        result=result,
+        dropped_bytes=dropped,
+        error=None if error is None else _error(error),
+        cpu_seconds=_seconds(header.get("cpu_seconds")),
+        peak_memory_bytes=_integer(header, "peak_memory_bytes", _INT53),
+    )
+
+
+def parse_display(message: Message) -> Display:
+    """Return the content of a `display`."""
+    header = message.header
+    metadata = header.get("metadata", {})
+    if not isinstance(metadata, dict):
+        raise BadMessage("metadata")
+    display = Display(
+        metadata={_name(key): _json(value) for key, value in metadata.items()},
+        display_id=_text(header, "display_id", _NAME_CHARACTERS),
+        update=_boolean(header, "update"),
+    )
+    for kind, value in _bundle(message).items():
+        display.data[kind] = value
+    return display
+
+
+def _bundle(message: Message) -> dict[str, bytes]:
+    kinds = message.header.get("mime", [])
+    if not isinstance(kinds, list) or len(kinds) != len(message.blobs) or len(kinds) > _MIME_TYPES:
+        raise BadMessage("mime")
+    return {_name(kind): blob for kind, blob in zip(kinds, message.blobs, strict=True)}
+
+
+def _fit(bundle: dict[str, bytes]) -> tuple[dict[str, bytes], int]:
+    """Drop the largest representations until the rest fits one event; return it and the bytes dropped."""
+    size = sum(map(len, bundle.values()))
+    dropped = 0
+    while size - dropped > EVENT_BYTES:
+        largest = max(bundle, key=lambda kind: len(bundle[kind]))
+        dropped += len(bundle.pop(largest))
+    return bundle, dropped
+
+
+def _error(value: object) -> ExecutionError:
+    if not isinstance(value, dict):
+        raise BadMessage("error")
+    frames = value.get("frames", [])
+    if not isinstance(frames, list) or not all(isinstance(frame, dict) for frame in frames):
+        raise BadMessage("frames")
+    error = ExecutionError(
+        type_name=_text(value, "type_name", _NAME_CHARACTERS),
+        message=_text(value, "message", _TEXT_CHARACTERS),
+        traceback_text=_text(value, "traceback_text", _TEXT_CHARACTERS),
+        frames=[_frame(frame) for frame in frames[-_FRAMES:]],
+    )
+    detail = value.get("syntax_error")
+    if detail is not None:
+        if not isinstance(detail, dict):
+            raise BadMessage("syntax_error")
+        error.syntax_error.CopyFrom(
+            SyntaxErrorDetail(
+                line=_integer(detail, "line", _INT32),
+                column=_integer(detail, "column", _INT32),
+                end_line=_integer(detail, "end_line", _INT32),
+                end_column=_integer(detail, "end_column", _INT32),
+                text=_text(detail, "text", _TEXT_CHARACTERS),
+            )
+        )
+    return error
+
+
+def _frame(value: dict[str, Any]) -> Frame:
+    return Frame(
+        file_name=_text(value, "file_name", 4096),
+        line_number=_integer(value, "line_number", _INT32),
+        function_name=_text(value, "function_name", _NAME_CHARACTERS),
+        source_line=_text(value, "source_line", 4096),
+    )
+
+
+def _boolean(header: dict[str, Any], key: str) -> bool:
+    value = header.get(key, False)
+    if type(value) is not bool:
+        raise BadMessage(key)
+    return value
+
+
+def _integer(header: dict[str, Any], key: str, limit: int) -> int:
+    value = header.get(key)
+    if value is None:
+        return 0
+    if type(value) is not int:
+        raise BadMessage(key)
+    return min(max(value, 0), limit)
+
+
+def _seconds(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise BadMessage("cpu_seconds")
+    seconds = float(min(value, _INT53))
+    return max(seconds, 0.0) if math.isfinite(seconds) else 0.0
+
+
+def _text(header: dict[str, Any], key: str, limit: int) -> str:
+    value = header.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise BadMessage(key)
+    return escaped(value[:limit])
+
+
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= _NAME_CHARACTERS:
+        raise BadMessage("name")
+    return escaped(value)
+
+
+def _json(value: object) -> str:
+    try:
+        # ASCII: a lone surrogate stays an escape, as it came. NaN is no JSON, whatever Python thinks.
+        return json.dumps(value, separators=(",", ":"), allow_nan=False)
+    except (ValueError, RecursionError) as error:
+        raise BadMessage("metadata") from error
+
+
+def escaped(text: str) -> str:
+    """Return ``text`` with what UTF-8 cannot carry backslash-escaped."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
