@@ -6,7 +6,7 @@ Every method blocks; long ones are bounded in time and end when the build is can
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -15,14 +15,13 @@ import docker
 import docker.errors
 import requests
 
+from sandbank_server.templates.answers import AnswerStream
 from sandbank_server.templates.errors import ImageEngineError, TemplateBuildError
-from sandbank_server.templates.interruption import interrupting
-from sandbank_server.templates.progress import BuildWatch, LogTail
+from sandbank_server.templates.progress import BuildWatch
 
 BUILD_LABEL = "sandbank.build"
 """On the throwaway containers and half-made images of a build."""
 
-_NOISE = ("---> ", "Removing intermediate container ")
 _ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 _FAULTS = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
 
@@ -45,11 +44,8 @@ class ImageEngine:
     def __init__(self, client: docker.DockerClient) -> None:
         self._client = client
         self._api: Any = client.api
-        self._answer: requests.Response | None = None
-        self._api.hooks["response"].append(self._remember)
-
-    def _remember(self, answer: requests.Response, **_: object) -> None:
-        self._answer = answer
+        self._answers = AnswerStream(faults=_FAULTS, reason=_reason)
+        self._api.hooks["response"].append(self._answers.remember)
 
     @classmethod
     def connect(cls, *, timeout: int = 60) -> ImageEngine:
@@ -125,7 +121,7 @@ class ImageEngine:
         def start() -> Any:
             return self._api.pull(repository, tag=tag, stream=True, decode=True)
 
-        self._follow(f"pulling {reference}", start, watch, timeout)
+        self._answers.follow(f"pulling {reference}", start, watch, timeout)
 
     def import_tar(self, archive: Path, name: str, *, changes: Sequence[str], timeout: float) -> None:
         """Make an image of one layer from a tar archive of a root file system; ``timeout`` in seconds."""
@@ -192,7 +188,7 @@ class ImageEngine:
                 timeout=None,
             )
 
-        self._follow(f"building {name}", start, watch, timeout)
+        self._answers.follow(f"building {name}", start, watch, timeout)
 
     @contextlib.contextmanager
     def _patience(self, seconds: float) -> Iterator[None]:
@@ -203,57 +199,6 @@ class ImageEngine:
             yield
         finally:
             self._api.timeout = before
-
-    def _follow(
-        self, what: str, start: Callable[[], Iterator[Any]], watch: BuildWatch, timeout: float
-    ) -> None:
-        """Start a long request and read its messages to the end.
-
-        The engine is silent while a step runs, so the wish to stop cannot wait for the next message: the
-        connection is shut down, on which the engine gives the request up.
-        """
-        watch.check()
-        log = LogTail()
-        fault: TemplateBuildError | None = None
-        self._answer = None
-        with interrupting(watch, timeout, self._shut_down) as late:
-            try:
-                for message in start():
-                    _read(message, log, watch)
-            except TemplateBuildError as error:
-                fault = error
-            except _FAULTS as error:
-                fault = TemplateBuildError(f"{what}: {_reason(error)}", log.lines())
-        self._hang_up()
-        watch.check()
-        if late.is_set():
-            raise TemplateBuildError(f"{what}: not done after {timeout:.0f} s", log.lines())
-        if fault is not None:
-            raise fault
-
-    def _shut_down(self) -> bool:
-        """Make a read of the running answer end; False while the request is still being sent."""
-        if self._answer is None:
-            return False
-        with contextlib.suppress(ValueError, RuntimeError, OSError):
-            self._answer.raw.shutdown()
-        return True
-
-    def _hang_up(self) -> None:
-        """Close the connection of the last answer: a build whose client is gone is given up."""
-        if self._answer is not None:
-            self._answer.close()
-
-
-def _read(message: Mapping[str, Any], log: LogTail, watch: BuildWatch) -> None:
-    """Take in one message of a build or a pull."""
-    if "error" in message:
-        raise TemplateBuildError(log.add(str(message["error"])), log.lines())
-    for line in str(message.get("stream") or message.get("status") or "").splitlines():
-        if line.lstrip().startswith(_NOISE):
-            continue
-        if kept := log.add(line):
-            watch.note(kept)
 
 
 def _image(details: Mapping[str, Any]) -> EngineImage:
