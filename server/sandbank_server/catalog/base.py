@@ -1,6 +1,7 @@
-"""The metadata that outlives a control plane, and the seam behind which it is stored.
+"""What a catalog keeps, and what every catalog promises.
 
-Every row and every lookup carries the tenant. Times are aware and in UTC, kept to the microsecond.
+Sessions so far. Every row and every look-up carries the tenant: another tenant's session is not there.
+Nothing here is on the path of an operation; what operations did is in the operation log.
 """
 
 from __future__ import annotations
@@ -11,15 +12,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 
+class CatalogError(Exception):
+    """The catalog cannot be used: corrupt, of a newer version, not to be opened. The text says what to do."""
+
+
 @dataclass(frozen=True, slots=True)
 class SessionRecord:
-    """A session as it is stored. Enum fields hold the numbers of ``sandbank.v1``.
+    """A session as the catalog keeps it. Times are aware, in UTC, to the microsecond.
 
-    - ``request_id``, ``request_digest``: of the CreateSession that made it; empty when the client gave none.
-    - ``expire_time``: when its lifetime ends; ``end_time``: when it ended, None while it has not.
-    - ``env``: the environment given with it; ``has_secret_env`` only remembers that there was a secret one.
-    - ``last_recovery``: a serialized ``sandbank.v1.Recovery``, empty when there was none.
-    - ``event_sequence``: a number that no event of WatchSession had yet, when the row was written.
+    - ``request_id``: empty when the client gave none; otherwise unique for the tenant, and
+      ``request_digest`` says whether a repeated id is a repeated request.
+    - ``state``, ``recovery_policy``, ``idle_action``: numbers of the public enums.
+    - ``env``: what the interpreter was given, without secrets; of these only whether there were any.
+    - ``last_recovery``: a serialized `sandbank.v1.Recovery`, or empty.
+    - ``end_time``: None until it ended.
     """
 
     tenant: str
@@ -28,9 +34,9 @@ class SessionRecord:
     state: int
     create_time: datetime
     last_active_time: datetime
+    expire_time: datetime
     idle_timeout: timedelta
     max_lifetime: timedelta
-    expire_time: datetime
     request_id: str = ""
     request_digest: str = ""
     state_detail: str = ""
@@ -48,45 +54,65 @@ class SessionRecord:
     event_sequence: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class SessionKey:
+    """A place in the list of sessions, for going on after it."""
+
+    create_time: datetime
+    session_id: str
+
+
 class Catalog(ABC):
-    """Stores the sessions. Every method raises ``StoreUnavailableError`` when the store cannot be reached."""
+    """Keeps sessions. Every method may raise ``StoreUnavailableError``.
+
+    What a finished put wrote is there after the process is killed. A put that is cancelled may or may not
+    happen.
+    """
 
     @abstractmethod
-    async def open(self) -> None:
-        """Connect, and bring the schema up to date. ``CatalogError`` for a corrupt store or a newer schema."""
+    async def start(self) -> None:
+        """Open it, making or migrating the schema as needed. Raises :class:`CatalogError`."""
 
     @abstractmethod
     async def close(self) -> None:
-        """Write what is pending and let go."""
+        """Finish what was begun, and let go. Idempotent."""
 
     @abstractmethod
     async def put_session(self, record: SessionRecord) -> None:
-        """Insert or replace the row; returns once a killed process cannot lose it. Puts of one session keep order."""
+        """Write a session, new or known. RequestIdReusedError where another one of the tenant has its request id."""
 
     @abstractmethod
     async def get_session(self, tenant: str, session_id: str) -> SessionRecord | None:
-        """Return a row, None when the tenant has no such session."""
+        """Return a session in every state until it is purged, or None."""
 
     @abstractmethod
     async def get_session_by_request(self, tenant: str, request_id: str) -> SessionRecord | None:
-        """Return the session that a request made, None when it made none."""
+        """Return the session that a request made, or None."""
 
     @abstractmethod
     async def list_sessions(
         self,
         tenant: str,
         *,
+        limit: int,
         states: Collection[int] = (),
         labels: Mapping[str, str] | None = None,
-        after: str = "",
-        limit: int = 100,
+        after: SessionKey | None = None,
     ) -> list[SessionRecord]:
-        """Return up to ``limit`` rows with an id greater than ``after``, by id; no ``states`` means all of them."""
+        """Return up to ``limit`` sessions, newest first, that have all the labels.
+
+        ``states``: only in one of these; empty means in every state but TERMINATED. ``after``: the last
+        one of the page before; sessions made meanwhile neither shift nor repeat what follows.
+        """
 
     @abstractmethod
     async def live_sessions(self) -> list[SessionRecord]:
-        """Return the rows of every tenant that have not ended."""
+        """Return every tenant's sessions that have not ended, oldest first: for a start."""
+
+    @abstractmethod
+    async def delete_session(self, tenant: str, session_id: str) -> None:
+        """Forget a session at once. Idempotent."""
 
     @abstractmethod
     async def purge_sessions(self, ended_before: datetime) -> list[tuple[str, str]]:
-        """Delete the rows that ended before, and return (tenant, session id) of each."""
+        """Forget sessions that ended before a time; return the tenant and id of each."""

@@ -1,0 +1,59 @@
+"""Records to rows and back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sandbank_server.catalog.base import SessionRecord
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_TIMES: Final = ("create_time", "last_active_time", "expire_time", "end_time")
+_DURATIONS: Final = ("idle_timeout", "max_lifetime")
+_MAPPINGS: Final = ("labels", "env")
+_NAMES: Final = tuple(field.name for field in fields(SessionRecord))
+
+
+def to_microseconds(moment: datetime) -> int:
+    """Return microseconds since 1970. A naive time is a fault of ours and raises TypeError."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def session_row(record: SessionRecord) -> dict[str, Any]:
+    """Return the row of a session."""
+    row = {name: getattr(record, name) for name in _NAMES}
+    for name in _TIMES:
+        if row[name] is not None:
+            row[name] = to_microseconds(row[name])
+    for name in _DURATIONS:
+        row[name] = row[name] // _MICROSECOND
+    for name in _MAPPINGS:
+        row[name] = json.dumps(dict(row[name]), ensure_ascii=False, sort_keys=True)
+    row["request_id"] = row["request_id"] or None
+    return row
+
+
+def session_record(row: Mapping[str, Any]) -> SessionRecord:
+    """Return the session of a row."""
+    values = {name: row[name] for name in _NAMES}
+    for name in _TIMES:
+        if values[name] is not None:
+            values[name] = _EPOCH + timedelta(microseconds=values[name])
+    for name in _DURATIONS:
+        values[name] = timedelta(microseconds=values[name])
+    for name in _MAPPINGS:
+        values[name] = json.loads(values[name])
+    values["request_id"] = values["request_id"] or ""
+    return SessionRecord(**values)
+
+
+def label_rows(record: SessionRecord) -> list[dict[str, str]]:
+    """Return the rows of a session's labels."""
+    return [
+        {"tenant": record.tenant, "session_id": record.session_id, "key": key, "value": value}
+        for key, value in record.labels.items()
+    ]
