@@ -23,7 +23,7 @@ async def test_a_session_comes_back_as_it_was_put(catalog: Catalog) -> None:
     full = session(
         request_id="req-1",
         request_digest="abc",
-        state_detail="it was 💥 \x00 \n killed",
+        state_detail="it was 💥 \n killed",
         sandbox_id="sb-1",
         generation=3,
         labels={"team": "a", "ключ": "значение", "empty": ""},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import stat
@@ -31,6 +32,14 @@ async def made(path: Path) -> None:
     await catalog.close()
 
 
+async def run_python(program: str) -> subprocess.CompletedProcess[bytes]:
+    """Run a program in a Python of its own."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", program], env=environment, check=False
+    )
+
+
 async def start_fails(url: str) -> str:
     """Return why a catalog cannot be opened."""
     with pytest.raises(CatalogError) as caught:
@@ -47,7 +56,7 @@ async def test_nobody_else_can_read_the_file(tmp_path: Path) -> None:
         catalog = SqlCatalog(f"sqlite:///{path}")
         await catalog.start()
         await catalog.put_session(session())
-        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in os.scandir(tmp_path)}
         await catalog.close()
     finally:
         os.umask(before)
@@ -143,11 +152,7 @@ async def main():
 asyncio.run(main())
 assert "alembic" not in sys.modules
 """
-    subprocess.run(
-        [sys.executable, "-c", program],
-        check=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
+    assert (await run_python(program)).returncode == 0
 
 
 async def test_a_put_that_returned_survives_a_killed_process(tmp_path: Path) -> None:
@@ -165,8 +170,7 @@ async def main():
     os.kill(os.getpid(), signal.SIGKILL)
 asyncio.run(main())
 """
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == -9
+    assert (await run_python(program)).returncode == -9
     catalog = SqlCatalog(f"sqlite:///{path}")
     await catalog.start()
     assert len(await catalog.live_sessions()) == 20
