@@ -9,6 +9,7 @@ from sandbank import Client, Session
 
 from tests.engine import engine_problem, engine_required
 from tests.leftovers import leftovers
+from tests.raw_api import Api, connected
 from tests.server_process import ServerProcess, serving
 
 RUNTIMES = [pytest.param("docker", marks=pytest.mark.engine), "local"]
@@ -53,3 +54,10 @@ def session(client: Client) -> Iterator[Session]:
     """A fresh session."""
     with client.session(template="slim") as made:
         yield made
+
+
+@pytest.fixture
+def api(server: ServerProcess) -> Iterator[Api]:
+    """The bare stubs on :func:`server`."""
+    with connected(server.address) as bare:
+        yield bare

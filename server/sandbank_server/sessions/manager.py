@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -16,7 +16,6 @@ from sandbank_server.catalog.base import SessionRecord
 from sandbank_server.errors import (
     DomainError,
     DrainingError,
-    OperationNotFoundError,
     SessionNotFoundError,
     SessionTerminatedError,
 )
@@ -24,6 +23,7 @@ from sandbank_server.runners.frames import RunnerViolation
 from sandbank_server.runners.link import LinkClosed
 from sandbank_server.sessions.creation import NewSession, SessionFactory
 from sandbank_server.sessions.operation_log import OperationLog
+from sandbank_server.sessions.operations import Operations, detached_operations
 from sandbank_server.sessions.ports import SandboxLease, SessionServices
 from sandbank_server.sessions.session import Session
 from sandbank_server.sessions.views import session_message
@@ -36,22 +36,6 @@ PURGE_SECONDS = 300.0
 
 Key = tuple[str, str]
 """Tenant and session id."""
-
-
-@dataclass(frozen=True, slots=True)
-class EndedSession:
-    """A session that has ended and is still readable."""
-
-    record: SessionRecord
-    log: OperationLog
-
-    def operation(self, operation_id: str) -> execution_pb2.Operation:
-        """Return an operation. :class:`OperationNotFoundError`."""
-        if self.log.get(operation_id) is None:
-            raise OperationNotFoundError(
-                f"no operation {operation_id} in this session", resource=operation_id
-            )
-        return self.log.operation(operation_id)
 
 
 class SessionManager:
@@ -159,12 +143,12 @@ class SessionManager:
         return record
 
     @contextlib.asynccontextmanager
-    async def ended(self, tenant: str, session_id: str) -> AsyncIterator[EndedSession]:
-        """Yield an :class:`EndedSession`. :class:`SessionNotFoundError`."""
-        record = await self._ended_record(tenant, session_id)
+    async def _ended_operations(self, tenant: str, session_id: str) -> AsyncIterator[Operations]:
+        """Yield the operations of a session that has ended, for reading. :class:`SessionNotFoundError`."""
+        await self._ended_record(tenant, session_id)
         log = OperationLog(self._log_path(tenant, session_id), session_id)
         try:
-            yield EndedSession(record, log)
+            yield detached_operations(log, self._services.clock.now)
         finally:
             log.close()
 
@@ -186,8 +170,32 @@ class SessionManager:
         session = self._sessions.get((tenant, session_id))
         if session is not None:
             return await session.operations.get(operation_id)
-        async with self.ended(tenant, session_id) as ended:
-            return ended.operation(operation_id)
+        async with self._ended_operations(tenant, session_id) as operations:
+            return await operations.get(operation_id)
+
+    async def cancel_operation(
+        self, tenant: str, session_id: str, operation_id: str
+    ) -> execution_pb2.Operation:
+        """Record the wish to end an operation; of a finished one, return that one."""
+        session = self._sessions.get((tenant, session_id))
+        if session is not None:
+            return await session.operations.cancel(operation_id)
+        return await self.get_operation(tenant, session_id, operation_id)
+
+    async def watch_operation(
+        self, tenant: str, session_id: str, operation_id: str, after: int
+    ) -> AsyncIterator[bytes]:
+        """Yield an operation's events after a sequence, up to Finished; in every state of the session."""
+        session = self._sessions.get((tenant, session_id))
+        if session is not None:
+            async for event in session.operations.watch(operation_id, after):
+                yield event
+            return
+        async with self._ended_operations(tenant, session_id) as operations:
+            async for event in detached_operations(ended.log, self._services.clock.now).watch(
+                operation_id, after
+            ):
+                yield event
 
     async def list_operations(
         self, tenant: str, session_id: str, before: int | None, count: int
@@ -199,8 +207,8 @@ class SessionManager:
         session = self._sessions.get((tenant, session_id))
         if session is not None:
             return _page(session.operations.log, before, count)
-        async with self.ended(tenant, session_id) as ended:
-            return _page(ended.log, before, count)
+        async with self._ended_operations(tenant, session_id) as operations:
+            return _page(operations.log, before, count)
 
     def sandbox_exited(self, session_id: str, sandbox_id: str, reason: str) -> None:
         """Take note that a sandbox died: the pool's word."""

@@ -360,6 +360,11 @@ class Operations:
             live.check_invariants()
 
 
+def detached_operations(log: OperationLog, now: Callable[[], datetime]) -> Operations:
+    """Return the operations of a session that has ended, for reading: there is no sandbox any more."""
+    return Operations(log.session_id, log, 0, now, lambda _operation: None)
+
+
 def _finished_event(operation: execution_pb2.Operation, sequence: int, time: datetime) -> bytes:
     event = execution_pb2.OperationEvent(
         session_id=operation.session_id,

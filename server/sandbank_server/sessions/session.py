@@ -7,8 +7,7 @@ A session is used from the event loop only. Deciding is synchronous; what must w
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -67,8 +66,8 @@ class Session:
         self._linked = asyncio.Event()
         self._changing = asyncio.Lock()
         self._dirty = False
-        self._reattaching: asyncio.Task[None] | None = None
         self._traces: dict[str, str] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     # Reading.
 
@@ -168,7 +167,7 @@ class Session:
             _log.error("the sandbox broke the protocol", reason=str(link.error), **self._names())
             self.sandbox_lost("the sandbox broke the protocol and was destroyed")
             return
-        self._reattaching = asyncio.get_running_loop().create_task(self._reattach(link))
+        self.start(self._reattach(link))
 
     async def _reattach(self, old: RunnerLink) -> None:
         sandbox_id = self.record.sandbox_id
@@ -317,6 +316,12 @@ class Session:
             self._traces[submission.operation_id] = submission.traceparent
         return self.operations.watch(submission.operation_id)
 
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        """Do something for this session that nobody waits for; it ends with the session at the latest."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     # Changing.
 
     async def update(
@@ -388,8 +393,6 @@ class Session:
         sandbox_id = self.record.sandbox_id
         link = self._let_go()
         self._linked.set()
-        if self._reattaching is not None:
-            self._reattaching.cancel()
         self.operations.end_all(f"the session ended: {detail}", execution_pb2.Operation.STATE_CANCELLED)
         now = self._services.clock.now()
         self._change(state=_State.STATE_TERMINATED, state_detail=detail, end_time=now)
@@ -402,6 +405,7 @@ class Session:
         try:
             await self.save()
         finally:
+            await self._cancel_tasks()
             self.operations.log.close()
             self._services.on_ended(self.record.tenant, self.session_id)
 
@@ -455,12 +459,16 @@ class Session:
         record = self.record
         return {"tenant": record.tenant, "session_id": record.session_id, "sandbox_id": record.sandbox_id}
 
+    async def _cancel_tasks(self) -> None:
+        # The caller may be one of them: a session can be ended by what it does in the background.
+        others = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
     async def detach(self) -> None:
         """Let go of everything without ending anything: the control plane stops."""
-        if self._reattaching is not None:
-            self._reattaching.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reattaching
+        await self._cancel_tasks()
         link = self._let_go()
         if link is not None:
             await link.close()

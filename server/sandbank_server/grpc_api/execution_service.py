@@ -1,0 +1,150 @@
+"""ExecutionService: requests to use cases and back. Events are forwarded as the bytes that were checked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import structlog
+from sandbank.v1 import execution_pb2, transaction_pb2
+
+from sandbank_server.errors import DomainError
+from sandbank_server.grpc_api import validation as check
+from sandbank_server.grpc_api.call import CallContext
+from sandbank_server.grpc_api.limits import RequestLimits
+from sandbank_server.grpc_api.paging import PageTokens
+from sandbank_server.grpc_api.run_collector import RunCollector
+from sandbank_server.ids import IdFactory
+from sandbank_server.sessions.manager import SessionManager
+from sandbank_server.sessions.operations import Submission
+from sandbank_server.sessions.session import Session
+
+_log = structlog.get_logger("sandbank.execution")
+
+
+class ExecutionService:
+    """The servicer. Interact, ProvideInput and transactions are not built yet."""
+
+    def __init__(
+        self, sessions: SessionManager, ids: IdFactory, limits: RequestLimits, tokens: PageTokens
+    ) -> None:
+        self._sessions = sessions
+        self._ids = ids
+        self._limits = limits
+        self._tokens = tokens
+
+    async def Execute(self, request: execution_pb2.ExecuteRequest, call: CallContext) -> AsyncIterator[bytes]:
+        """Run code and stream its events."""
+        submission = self._submission(request, call, "")
+        session = await self._sessions.usable(call.tenant, request.session_id)
+        events = await session.execute(submission)
+        if request.cancel_on_disconnect:
+            call.on_cancelled(lambda: self._cancel_soon(session, submission.operation_id))
+        async for event in events:
+            yield event
+
+    async def Run(self, request: execution_pb2.RunRequest, call: CallContext) -> execution_pb2.RunResponse:
+        """Run code and answer once, with everything."""
+        submission = self._submission(request.execute, call, "execute.")
+        session = await self._sessions.usable(call.tenant, request.execute.session_id)
+        events = await session.execute(submission)
+        if request.execute.cancel_on_disconnect:
+            call.on_cancelled(lambda: self._cancel_soon(session, submission.operation_id))
+        collector = RunCollector(self._limits.message_bytes)
+        async for event in events:
+            collector.add(event)
+        return collector.response()
+
+    def _submission(self, request: execution_pb2.ExecuteRequest, call: CallContext, path: str) -> Submission:
+        check.check_id(request.session_id, f"{path}session_id")
+        self._refuse_unbuilt(request)
+        limits = self._limits
+        timeout = check.check_duration(
+            request,
+            "timeout",
+            default=limits.operation_timeout,
+            limit=limits.operation_timeout_max,
+            path=f"{path}timeout",
+        )
+        output = check.check_count(
+            request.max_output_bytes,
+            f"{path}max_output_bytes",
+            default=limits.output_bytes,
+            limit=limits.output_bytes,
+        )
+        check.check_code(request.code, limits.code_bytes, f"{path}code")
+        operation_id = check.check_optional_id(request.operation_id, f"{path}operation_id")
+        return Submission(
+            request=request,
+            operation_id=operation_id or self._ids.operation_id(),
+            timeout=timeout.total_seconds(),
+            max_output_bytes=output,
+            traceparent=call.traceparent,
+        )
+
+    @staticmethod
+    def _refuse_unbuilt(request: execution_pb2.ExecuteRequest) -> None:
+        check.check_enum(request.tx_policy, transaction_pb2.TxPolicy.DESCRIPTOR.values_by_number, "tx_policy")
+        check.check_enum(
+            request.isolation, transaction_pb2.Isolation.DESCRIPTOR.values_by_number, "isolation"
+        )
+        check.refuse_unbuilt("tx_policy", asked=request.tx_policy > transaction_pb2.TX_POLICY_NONE)
+        check.refuse_unbuilt("isolation", asked=request.isolation > transaction_pb2.ISOLATION_PROCESS)
+        check.refuse_unbuilt("transaction_id", asked=bool(request.transaction_id))
+        asked = request.HasField("report_changes") and request.report_changes
+        check.refuse_unbuilt("report_changes", asked=asked)
+        check.refuse_unbuilt("allow_input", asked=request.allow_input)
+        check.refuse_unbuilt("include_files", asked=request.include_files)
+
+    def _cancel_soon(self, session: Session, operation_id: str) -> None:
+        session.start(self._cancel(session, operation_id))
+
+    @staticmethod
+    async def _cancel(session: Session, operation_id: str) -> None:
+        try:
+            await session.operations.cancel(operation_id)
+        except DomainError as error:
+            _log.warning("not cancelled after a disconnect", operation_id=operation_id, reason=error.reason)
+
+    async def WatchOperation(
+        self, request: execution_pb2.WatchOperationRequest, call: CallContext
+    ) -> AsyncIterator[bytes]:
+        """Replay an operation's events, then follow."""
+        check.check_id(request.session_id, "session_id")
+        check.check_id(request.operation_id, "operation_id")
+        after = check.check_count(request.after_sequence, "after_sequence", default=0, limit=2**63 - 1)
+        async for event in self._sessions.watch_operation(
+            call.tenant, request.session_id, request.operation_id, after
+        ):
+            yield event
+
+    async def GetOperation(
+        self, request: execution_pb2.GetOperationRequest, call: CallContext
+    ) -> execution_pb2.GetOperationResponse:
+        """Read an operation as it is now."""
+        check.check_id(request.session_id, "session_id")
+        check.check_id(request.operation_id, "operation_id")
+        operation = await self._sessions.get_operation(call.tenant, request.session_id, request.operation_id)
+        return execution_pb2.GetOperationResponse(operation=operation)
+
+    async def ListOperations(
+        self, request: execution_pb2.ListOperationsRequest, call: CallContext
+    ) -> execution_pb2.ListOperationsResponse:
+        """List a page of operations, the newest first."""
+        check.check_id(request.session_id, "session_id")
+        size = check.check_page_size(request.page_size)
+        scope = ["operations", call.tenant, request.session_id]
+        before = self._tokens.read(scope, request.page_token)
+        found, more = await self._sessions.list_operations(call.tenant, request.session_id, before, size)
+        token = self._tokens.make(scope, more) if more else ""
+        return execution_pb2.ListOperationsResponse(operations=found, next_page_token=token)
+
+    async def CancelOperation(
+        self, request: execution_pb2.CancelOperationRequest, call: CallContext
+    ) -> execution_pb2.CancelOperationResponse:
+        """Record the wish to end an operation."""
+        check.check_id(request.session_id, "session_id")
+        check.check_id(request.operation_id, "operation_id")
+        operation = await self._sessions.cancel_operation(
+            call.tenant, request.session_id, request.operation_id
+        )
+        return execution_pb2.CancelOperationResponse(operation=operation)

@@ -1,0 +1,157 @@
+"""SessionService: requests to use cases and back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+from sandbank.v1 import session_pb2
+
+from sandbank_server.catalog.base import Catalog, SessionKey
+from sandbank_server.errors import TemplateNotFoundError
+from sandbank_server.grpc_api import validation as check
+from sandbank_server.grpc_api.call import CallContext
+from sandbank_server.grpc_api.limits import RequestLimits
+from sandbank_server.grpc_api.paging import PageTokens
+from sandbank_server.sessions.creation import NewSession
+from sandbank_server.sessions.manager import SessionManager
+
+_ZERO = timedelta(0)
+
+
+class SessionService:
+    """The servicer. RewindSession, ForkSession and HibernateSession are not built yet."""
+
+    def __init__(
+        self,
+        sessions: SessionManager,
+        catalog: Catalog,
+        templates: frozenset[str],
+        default_template: str,
+        limits: RequestLimits,
+        tokens: PageTokens,
+    ) -> None:
+        self._sessions = sessions
+        self._catalog = catalog
+        self._templates = templates
+        self._default_template = default_template
+        self._limits = limits
+        self._tokens = tokens
+
+    async def CreateSession(
+        self, request: session_pb2.CreateSessionRequest, call: CallContext
+    ) -> session_pb2.CreateSessionResponse:
+        """Make a session."""
+        self._refuse_unbuilt(request)
+        template = request.template or self._default_template
+        if template not in self._templates:
+            raise TemplateNotFoundError(f"no template {template!r}"[:200], resource=template[:128])
+        limits = self._limits
+        check.check_enum(
+            request.recovery_policy, session_pb2.RecoveryPolicy.DESCRIPTOR.values_by_number, "recovery_policy"
+        )
+        new = NewSession(
+            tenant=call.tenant,
+            template=template,
+            request_id=check.check_optional_id(request.request_id, "request_id"),
+            labels=check.check_labels(request.labels),
+            env=check.check_environment(request.env, "env"),
+            secret_env=check.check_environment(request.secret_env, "secret_env"),
+            idle_timeout=check.check_duration(
+                request, "idle_timeout", default=limits.idle_timeout, limit=limits.idle_timeout_max
+            ),
+            max_lifetime=check.check_duration(
+                request, "max_lifetime", default=limits.lifetime, limit=limits.lifetime_max
+            ),
+            recovery_policy=request.recovery_policy or session_pb2.RECOVERY_POLICY_RESUME,
+        )
+        return session_pb2.CreateSessionResponse(session=await self._sessions.create(new))
+
+    @staticmethod
+    def _refuse_unbuilt(request: session_pb2.CreateSessionRequest) -> None:
+        unset_or_none = (session_pb2.CHECKPOINT_POLICY_UNSPECIFIED, session_pb2.CHECKPOINT_POLICY_NONE)
+        check.check_enum(
+            request.checkpoint_policy,
+            session_pb2.CheckpointPolicy.DESCRIPTOR.values_by_number,
+            "checkpoint_policy",
+        )
+        check.check_enum(
+            request.idle_action, session_pb2.IdleAction.DESCRIPTOR.values_by_number, "idle_action"
+        )
+        check.refuse_unbuilt("checkpoint_policy", asked=request.checkpoint_policy not in unset_or_none)
+        check.refuse_unbuilt("idle_action", asked=request.idle_action == session_pb2.IDLE_ACTION_HIBERNATE)
+        check.refuse_unbuilt("snapshot_policy", asked=request.HasField("snapshot_policy"))
+        check.refuse_unbuilt("recompute", asked=request.recompute)
+        check.refuse_unbuilt("from_checkpoint_id", asked=bool(request.from_checkpoint_id))
+
+    async def GetSession(
+        self, request: session_pb2.GetSessionRequest, call: CallContext
+    ) -> session_pb2.GetSessionResponse:
+        """Read a session."""
+        session_id = check.check_id(request.session_id, "session_id")
+        return session_pb2.GetSessionResponse(session=await self._sessions.get(call.tenant, session_id))
+
+    async def UpdateSession(
+        self, request: session_pb2.UpdateSessionRequest, call: CallContext
+    ) -> session_pb2.UpdateSessionResponse:
+        """Change labels and times; also the keep-alive."""
+        limits = self._limits
+        labels = check.check_labels(request.labels)
+        idle = check.check_duration(request, "idle_timeout", default=_ZERO, limit=limits.idle_timeout_max)
+        extend = check.check_duration(request, "extend_lifetime", default=_ZERO, limit=limits.lifetime_max)
+        session = await self._sessions.usable(call.tenant, check.check_id(request.session_id, "session_id"))
+        await session.update(labels or None, idle or None, extend or None)
+        return session_pb2.UpdateSessionResponse(session=session.view())
+
+    async def ListSessions(
+        self, request: session_pb2.ListSessionsRequest, call: CallContext
+    ) -> session_pb2.ListSessionsResponse:
+        """List a page of sessions, the newest first."""
+        size = check.check_page_size(request.page_size)
+        labels = check.check_labels(request.filter_labels, "filter_labels")
+        for state in request.states:
+            check.check_enum(state, session_pb2.Session.State.DESCRIPTOR.values_by_number, "states")
+        states = sorted(set(request.states))
+        scope = ["sessions", call.tenant, labels, states]
+        cursor = self._tokens.read(scope, request.page_token)
+        after = SessionKey(datetime.fromisoformat(cursor[0]), cursor[1]) if cursor else None
+        rows = await self._catalog.list_sessions(
+            call.tenant, states=states, labels=labels, after=after, limit=size + 1
+        )
+        more = ""
+        if len(rows) > size:
+            last = rows[size - 1]
+            more = self._tokens.make(scope, [last.create_time.isoformat(), last.session_id])
+        found = (self._sessions.overlay(row) for row in rows[:size])
+        # A row may be a moment behind the session: what no longer fits the filter is left out of this page.
+        kept = [session for session in found if not states or session.state in states]
+        return session_pb2.ListSessionsResponse(sessions=kept, next_page_token=more)
+
+    async def DeleteSession(
+        self, request: session_pb2.DeleteSessionRequest, call: CallContext
+    ) -> session_pb2.DeleteSessionResponse:
+        """End a session."""
+        await self._sessions.delete(call.tenant, check.check_id(request.session_id, "session_id"))
+        return session_pb2.DeleteSessionResponse()
+
+    async def ResetSession(
+        self, request: session_pb2.ResetSessionRequest, call: CallContext
+    ) -> session_pb2.ResetSessionResponse:
+        """Give a session a pristine interpreter."""
+        session = await self._sessions.usable(call.tenant, check.check_id(request.session_id, "session_id"))
+        await session.reset(keep_files=request.keep_files)
+        return session_pb2.ResetSessionResponse(session=session.view())
+
+    async def WatchSession(
+        self, request: session_pb2.WatchSessionRequest, call: CallContext
+    ) -> AsyncIterator[session_pb2.SessionEvent]:
+        """Tell what happens to a session, up to its end."""
+        session_id = check.check_id(request.session_id, "session_id")
+        check.check_count(request.after_sequence, "after_sequence", default=0, limit=2**63 - 1)
+        session = self._sessions.live(call.tenant, session_id)
+        if session is None:
+            ended = await self._sessions.get(call.tenant, session_id)
+            yield session_pb2.SessionEvent(sequence=max(request.after_sequence, 1), session_changed=ended)
+            return
+        async for event in session.watch(request.after_sequence):
+            yield event
