@@ -34,12 +34,12 @@ _PATH_BYTES = 4096
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _ERRORS: dict[str, Callable[[str, str], DomainError]] = {
-    "BAD_FIELD": lambda text, path: BadFieldError.at("path", text),
-    "CHECKSUM_MISMATCH": lambda text, path: ChecksumMismatchError.at("sha256", text),
+    "BAD_FIELD": lambda text, _path: BadFieldError.at("path", text),
+    "CHECKSUM_MISMATCH": lambda text, _path: ChecksumMismatchError.at("sha256", text),
     "FILE_NOT_FOUND": lambda text, path: FileNotFoundInWorkspaceError(text, resource=path),
     "DIRECTORY_NOT_EMPTY": lambda text, path: DirectoryNotEmptyError(text, resource=path),
-    "WORKSPACE_FULL": lambda text, path: WorkspaceFullError(text),
-    "TOO_LARGE": lambda text, path: TooLargeError(text),
+    "WORKSPACE_FULL": lambda text, _path: WorkspaceFullError(text),
+    "TOO_LARGE": lambda text, _path: TooLargeError(text),
 }
 
 
@@ -67,15 +67,20 @@ class SessionFiles:
                     path=header.path, mode=header.mode, size_bytes=header.size_bytes, sha256=header.sha256
                 )
             )
-            async for chunk in chunks:
-                if transfer.answered:
-                    break  # refused already: no need for the rest
-                await transfer.send_chunk(chunk)
-            else:
-                await transfer.send_chunk(b"", last=True)
+            # A sandbox that refuses (a full workspace) may hang up before the end: its answer says why.
+            with contextlib.suppress(LinkClosed):
+                await self._send(transfer, chunks)
             entry = check_entry((await transfer.answer()).info)
         self._session.operations.log.upload(header.path)
         return entry
+
+    @staticmethod
+    async def _send(transfer: FileTransfer, chunks: AsyncIterator[bytes]) -> None:
+        async for chunk in chunks:
+            if transfer.answered:
+                return
+            await transfer.send_chunk(chunk)
+        await transfer.send_chunk(b"", last=True)
 
     @contextlib.asynccontextmanager
     async def download(

@@ -192,9 +192,7 @@ class SessionManager:
                 yield event
             return
         async with self._ended_operations(tenant, session_id) as operations:
-            async for event in detached_operations(ended.log, self._services.clock.now).watch(
-                operation_id, after
-            ):
+            async for event in operations.watch(operation_id, after):
                 yield event
 
     async def list_operations(
