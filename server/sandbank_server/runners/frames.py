@@ -39,7 +39,7 @@ class FrameProtocol(asyncio.Protocol):
         self._on_end = on_end
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
-        self._error: Exception | None = None
+        self.error: Exception | None = None
         self._ended = False
         self._writable = asyncio.Event()
         self._writable.set()
@@ -88,7 +88,7 @@ class FrameProtocol(asyncio.Protocol):
         """Tell the owner, once."""
         self._ended = True
         self._writable.set()
-        self._on_end(self._error or exc)
+        self._on_end(self.error or exc)
 
     # What the owner calls.
 
@@ -123,7 +123,7 @@ class FrameProtocol(asyncio.Protocol):
     def fail(self, error: Exception) -> None:
         """End the connection for ``error``."""
         if not self._ended:
-            self._error = error
+            self.error = error
             self._ended = True
             self._buffer.clear()
             if self._transport is not None:

@@ -67,6 +67,8 @@ class RunnerLink:
         self._replies: dict[int, asyncio.Future[runner_pb2.Reply]] = {}
         self._next_request = 1
         self._sink: LinkSink | None = None
+        self._held: list[runner_pb2.FromRunner] = []
+        self._ignoring = False
         self._on_close: list[Callable[[RunnerLink], None]] = []
         self._closed = asyncio.Event()
 
@@ -116,9 +118,24 @@ class RunnerLink:
         else:
             self._on_close.append(callback)
 
-    def set_sink(self, sink: LinkSink | None) -> None:
-        """Say where unasked messages go; without a sink, before assignment, they are a violation."""
+    def set_sink(self, sink: LinkSink) -> None:
+        """Say where unasked messages go.
+
+        Before that a sandbox in the pool has nothing to tell: it is a violation. One that serves a session already
+        (the control plane was restarted) is made to wait.
+        """
         self._sink = sink
+        held, self._held = self._held, []
+        try:
+            for message in held:
+                self._deliver(sink, message)
+        except RunnerViolation as error:
+            self._protocol.fail(error)
+        self._protocol.resume_reading()
+
+    def ignore(self) -> None:
+        """Drop unasked messages from now on: the session is over for this link."""
+        self._ignoring = True
 
     async def close(self) -> None:
         """End the connection; the sandbox runs on."""
@@ -181,9 +198,20 @@ class RunnerLink:
             if reply is not None and not reply.done():
                 reply.set_result(message.reply)
             return
-        sink = self._sink
-        if sink is None:
+        if self._ignoring:
+            return
+        if self._sink is not None:
+            self._deliver(self._sink, message)
+        elif self.hello.session_id:
+            # What one read brought is held; the rest stays in the socket until somebody listens.
+            self._held.append(message)
+            self._protocol.pause_reading()
+        else:
             raise RunnerViolation(f"{kind} before it was assigned")
+
+    @staticmethod
+    def _deliver(sink: LinkSink, message: runner_pb2.FromRunner) -> None:
+        kind = message.WhichOneof("message")
         if kind == "events":
             sink.on_events(message.events)
         elif kind == "background":

@@ -205,7 +205,7 @@ class Session:
         link, self._link, self.operations.link = self._link, None, None
         self._linked.clear()
         if link is not None:
-            link.set_sink(None)
+            link.ignore()
         return link
 
     # What the sandbox says.
