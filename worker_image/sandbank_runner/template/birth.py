@@ -32,6 +32,9 @@ WALLS_FAILED = 71
 """Exit code of a process that could not put up its walls; it ran nothing of the user's."""
 _ENDED = 70
 
+_FILE_REQUEST_SECONDS = 2 * 3600
+"""The kernel ends a file helper that everyone has forgotten; the supervisor's own limits are shorter."""
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -74,6 +77,7 @@ def become_file_helper(origin: Origin, connection: int) -> NoReturn:
         _put_up_walls(origin, asleep=True, score=memory_order.HISTORY, ruleset=origin.plan.files_ruleset)
         process_flags.set_name("files")
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        signal.alarm(_FILE_REQUEST_SECONDS)
         code = _ENDED
         from sandbank_runner.files.helper import serve
 
