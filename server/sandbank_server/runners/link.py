@@ -87,9 +87,11 @@ class RunnerLink:
             except BaseException:
                 link._protocol.close()
                 raise
-            link._send(
-                open=runner_pb2.Open(protocol_version=PROTOCOL_VERSION, purpose=runner_pb2.PURPOSE_CONTROL)
-            )
+            open_ = runner_pb2.Open(protocol_version=PROTOCOL_VERSION, purpose=runner_pb2.PURPOSE_CONTROL)
+            try:
+                link._send(open=open_)
+            except LinkClosed as error:
+                raise link._protocol.error or error from None
             return link
 
     def _check_greeting(self, sandbox_id: str) -> None:

@@ -132,8 +132,10 @@ async def test_what_an_adopted_sandbox_tells_waits_for_a_listener(tmp_path: Path
 
     async with supervisor(tmp_path, script) as endpoint:
         link = await RunnerLink.connect(endpoint, SANDBOX_ID, 5)
-        while not link._held:
-            await asyncio.sleep(0)
+        held = asyncio.Event()
+        pause = link._protocol.pause_reading
+        link._protocol.pause_reading = lambda: (pause(), held.set())  # type: ignore[method-assign]
+        await held.wait()
         assert sum(each.ByteSize() for each in link._held) < 1024 * 1024
         sink = Sink()
         link.set_sink(sink)
