@@ -10,8 +10,11 @@ from sandbank_server.runtimes.base import SandboxSpec
 VARIABLE = "SANDBANK_SANDBOX"
 """The environment variable; the supervisor removes it before anything else starts."""
 
-COMMAND = ("-P", "-m", "sandbank_runner.supervisor")
-"""The interpreter's arguments. ``-P``: the current directory must not be searched for modules."""
+SANDBOX_VARIABLE = "SANDBANK_SANDBOX_ID"
+"""The variable that the supervisor gives to all that runs in a sandbox."""
+
+ARGUMENTS = ("-I", "-B", "-m", "sandbank_runner.supervisor")
+"""Python's arguments that start it: neither the current directory nor Python's variables may change what runs."""
 
 SOCKET_NAME = "runner.sock"
 """The socket's name in the endpoint's directory."""

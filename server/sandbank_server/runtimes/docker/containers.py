@@ -15,7 +15,6 @@ from sandbank_server.runtimes.base import LaunchFailed, RuntimeUnavailable, Sand
 from sandbank_server.runtimes.docker import labels
 from sandbank_server.runtimes.docker.container import container_body, container_name
 from sandbank_server.runtimes.docker.engine import Engine, EngineRefused
-from sandbank_server.runtimes.docker.post_mortem import exit_code_of
 from sandbank_server.runtimes.docker.settings import DockerSettings
 from sandbank_server.runtimes.docker.users import SandboxUsers
 from sandbank_server.runtimes.identity import is_sandbox_id
@@ -187,7 +186,7 @@ class Containers:
         state = _state(client, seen.container_id)
         if state is None:
             return None  # removed since it was listed
-        return replace(seen, exit_code=exit_code_of(state), oom_killed=bool(state.get("OOMKilled")))
+        return replace(seen, exit_code=_exit_code(state), oom_killed=bool(state.get("OOMKilled")))
 
 
 def _state(client: APIClient, container: str) -> Mapping[str, Any] | None:
@@ -196,3 +195,12 @@ def _state(client: APIClient, container: str) -> Mapping[str, Any] | None:
     except NotFound:
         return None
     return state
+
+
+def _exit_code(state: Mapping[str, Any]) -> int | None:
+    """Return the exit code of an inspected container that has run, None of one that never did."""
+    finished = str(state.get("FinishedAt", ""))
+    if finished.startswith("0001-"):
+        return None
+    code = state.get("ExitCode")
+    return code if isinstance(code, int) else None

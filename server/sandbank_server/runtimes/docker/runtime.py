@@ -29,12 +29,12 @@ from sandbank_server.runtimes.docker.checks import check_engine
 from sandbank_server.runtimes.docker.containers import Containers, Seen
 from sandbank_server.runtimes.docker.engine import Engine
 from sandbank_server.runtimes.docker.events import Death, DeathWatch
-from sandbank_server.runtimes.docker.post_mortem import describe_exit
 from sandbank_server.runtimes.docker.seccomp import read_profile
 from sandbank_server.runtimes.docker.settings import DockerSettings
 from sandbank_server.runtimes.docker.users import SandboxUsers, UserRange
 from sandbank_server.runtimes.host_directory import HostDirectories
 from sandbank_server.runtimes.identity import check_installation, check_sandbox_id
+from sandbank_server.runtimes.post_mortem import describe_exit
 from sandbank_server.runtimes.supervisor import SOCKET_NAME
 
 _log = structlog.get_logger("sandbank.runtimes.docker")

@@ -1,10 +1,8 @@
-"""Why a container ended, in a short sentence for operators."""
+"""Why a sandbox ended, in a short sentence for operators."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping
-from typing import Any
 
 _LINE_LENGTH = 200
 
@@ -12,7 +10,7 @@ _LINE_LENGTH = 200
 def describe_exit(exit_code: int | None, *, oom_killed: bool, log: bytes = b"") -> str:
     """Return the sentence; ``log`` is the end of what the supervisor wrote, untrusted bytes.
 
-    The engine sets its out-of-memory flag when any process of the container was killed for memory. Only with
+    An engine sets its out-of-memory flag when any process of a container was killed for memory. Only with
     the exit code of SIGKILL was it the supervisor.
     """
     if exit_code is None:
@@ -23,15 +21,6 @@ def describe_exit(exit_code: int | None, *, oom_killed: bool, log: bytes = b"") 
         return f"killed by {name}"
     last = _last_line(log)
     return f"exited with code {exit_code}" + (f": {last}" if last else "")
-
-
-def exit_code_of(state: Mapping[str, Any]) -> int | None:
-    """Return the exit code of an inspected container that has run, None of one that never did."""
-    finished = str(state.get("FinishedAt", ""))
-    if finished.startswith("0001-"):
-        return None
-    code = state.get("ExitCode")
-    return code if isinstance(code, int) else None
 
 
 def _signal_name(number: int) -> str | None:
