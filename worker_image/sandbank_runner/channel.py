@@ -38,6 +38,9 @@ DESCRIPTORS = 4
 _LAST, _MORE = b"\x00", b"\x01"
 _LENGTH = struct.Struct(">I")
 _CREDENTIALS = struct.Struct("3i")
+_TRUNCATED = int(socket.MSG_TRUNC) | int(socket.MSG_CTRUNC)
+_CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)  # as enums they would cost more than the system call
+_JSON = json.JSONEncoder(separators=(",", ":"))
 _ANCILLARY = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(DESCRIPTORS * 4)
 
 
@@ -78,7 +81,7 @@ def encode(header: dict[str, Any], blobs: tuple[bytes, ...] = ()) -> list[bytes]
     """Return the packets of one message."""
     if blobs:
         header = {**header, "blobs": [len(blob) for blob in blobs]}
-    head = json.dumps(header, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    head = _JSON.encode(header).encode("utf-8", "backslashreplace")
     data = b"".join((_LENGTH.pack(len(head)), head, *blobs))
     if len(data) > MESSAGE_BYTES or len(head) > HEADER_BYTES:
         raise ChannelViolation(f"message of {len(data)} bytes")
@@ -112,7 +115,7 @@ def decode(data: bytes) -> tuple[dict[str, Any], tuple[bytes, ...]]:
 
 def receive_packet(sock: socket.socket, flags: int = 0) -> Packet:
     """Receive one packet. EOFError at the end, BlockingIOError where the socket is non-blocking and empty."""
-    payload, ancillary, message_flags, _ = sock.recvmsg(PACKET_BYTES + 1, _ANCILLARY, socket.MSG_CMSG_CLOEXEC | flags)
+    payload, ancillary, message_flags, _ = sock.recvmsg(PACKET_BYTES + 1, _ANCILLARY, _CLOSE_ON_EXEC | flags)
     pid = uid = -1
     descriptors: list[int] = []
     for level, kind, data in ancillary:
@@ -129,7 +132,7 @@ def receive_packet(sock: socket.socket, flags: int = 0) -> Packet:
         if pid >= 0:  # somebody sent nothing; the end has no sender
             raise ChannelViolation("empty packet")
         raise EOFError("channel closed")
-    if message_flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+    if message_flags & _TRUNCATED:
         _close(descriptors)
         raise ChannelViolation("packet or descriptors truncated")
     return Packet(payload[1:], payload[:1] == _MORE, pid, uid, tuple(descriptors))
@@ -185,7 +188,9 @@ class Channel:
         self.sock = sock
         self._assembler = Assembler()
 
-    def send(self, header: dict[str, Any], blobs: tuple[bytes, ...] = (), descriptors: tuple[int, ...] = ()) -> None:
+    def send(
+        self, header: dict[str, Any], blobs: tuple[bytes, ...] = (), descriptors: tuple[int, ...] = ()
+    ) -> None:
         """Send one message; descriptors travel with its first packet."""
         packets = encode(header, blobs)
         if descriptors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from sandbank_runner.supervisor.boot import BootError, boot
 from sandbank_runner.supervisor.config import ConfigError, take_from_environment
@@ -11,6 +12,7 @@ from sandbank_runner.supervisor.ending import EXIT_CONFIG
 
 def main() -> int:
     """Run the supervisor to its end and return the exit code."""
+    begin = time.monotonic()
     try:
         config = take_from_environment()
         booted = boot(config)
@@ -24,7 +26,7 @@ def main() -> int:
     from sandbank_runner.supervisor.app import Supervisor
 
     async def run() -> int:
-        end = await Supervisor(asyncio.get_running_loop(), config, booted).run()
+        end = await Supervisor(asyncio.get_running_loop(), config, booted, begin).run()
         if end.message:
             sys.stderr.write(f"supervisor: {end.message}\n")
         return end.code

@@ -16,6 +16,7 @@ from sandbank_runner.supervisor.config import SandboxConfig
 from sandbank_runner.supervisor.connection import Connection
 from sandbank_runner.supervisor.control import ControlDesk
 from sandbank_runner.supervisor.ending import EXIT_CRASH_LOOP, EXIT_PRELOAD, EXIT_TEMPLATE, End
+from sandbank_runner.supervisor.file_connections import FileConnections
 from sandbank_runner.supervisor.interpreters import CrashLoop, Interpreters
 from sandbank_runner.supervisor.link import PROTOCOL_VERSION, Link
 from sandbank_runner.supervisor.process_death import describe
@@ -31,13 +32,15 @@ PRELOAD_SECONDS = 300.0
 
 
 class Supervisor:
-    """One sandbox. :meth:`run` returns when it has ended."""
+    """One sandbox. ``begin`` is when its process began, monotonic. :meth:`run` returns when it has ended."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, config: SandboxConfig, booted: Booted) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, config: SandboxConfig, booted: Booted, begin: float
+    ) -> None:
         self.session: Session | None = None
         self._loop = loop
         self._config = config
-        self._booted = booted
+        self._begin = begin
         self._boot_id = secrets.token_hex(16)
         self._python_version = ""
         self._figures: dict[str, int] = {}
@@ -51,6 +54,7 @@ class Supervisor:
         self._interpreters = Interpreters(loop, self._template, self._reaper, self._sweep, self._memory_kills)
         self._link = Link(loop, config.socket_path, self)
         self._publisher = EventPublisher(loop, self._link)
+        self._files = FileConnections(loop, self._template, self._reaper)
         self._desk = ControlDesk(loop, self)
         self._orphan: asyncio.TimerHandle | None = None
 
@@ -76,9 +80,8 @@ class Supervisor:
             self._end.set_result(End(code, message))
 
     async def _serve(self) -> None:
-        begin = self._loop.time()
         ready = await self._template.ready(PRELOAD_SECONDS)
-        self._figures["template_ready_ms"] = int((self._loop.time() - begin) * 1000)
+        self._figures["template_ready_ms"] = int((self._loop.time() - self._begin) * 1000)
         self._figures["preload_ms"] = ready.preload_ms
         if ready.failed:
             what = "; ".join(f"{module}: {message}" for module, message in ready.failed.items())
@@ -116,6 +119,7 @@ class Supervisor:
             self._orphan.cancel()
         self._desk.close()
         self._link.close()
+        await self._files.close()
         with contextlib.suppress(TemplateDied, OSError):
             await self._sweep()
         self._template.close()
@@ -176,7 +180,7 @@ class Supervisor:
 
     def files_opened(self, sock: socket.socket, read: bytes) -> None:
         """Hand a FILES connection on."""
-        sock.close()
+        self._files.open(sock, read)
 
     # What the desk asks for.
 
@@ -203,7 +207,7 @@ class Supervisor:
 
     async def clean_workspace(self) -> None:
         """Empty the workspace."""
-        raise NotImplementedError
+        await self._files.clear_workspace()
 
     def shut_down(self) -> None:
         """End the sandbox once the answer is on its way."""
@@ -224,7 +228,7 @@ class Supervisor:
         if self._config.mode == "container":
             await self._template.sweep()
         else:
-            kill_descendants({self._template.pid})
+            kill_descendants({self._template.pid, *self._files.helpers})
 
     def _memory_kills(self) -> int:
         return (self._group.out_of_memory_kills() or 0) if self._group else 0

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from sandbank_runner.supervisor.interpreter_messages import escaped
 from sandbank_runner.supervisor.session import Session
 from sandbank_runner.v1.runner_pb2 import Assign, Failure, FromRunner, Page, Pong, Reply, Reset, ToRunner
 
@@ -26,7 +27,7 @@ class Sandbox(Protocol):
         """Return a sign of life."""
 
     async def clean_workspace(self) -> None:
-        """Empty the workspace. OSError where that fails."""
+        """Empty the workspace. Raises where that fails; the text says why."""
 
     def shut_down(self) -> None:
         """End everything, soon."""

@@ -32,7 +32,10 @@ class Publisher(Protocol):
     """Where new events go, beside the journal."""
 
     def publish(self, record: Record, event: bytes) -> None:
-        """Send an event that was just journalled, soon."""
+        """Take an event that was just journalled; it leaves with the next flush."""
+
+    def flush_later(self) -> None:
+        """Send what was published in a moment."""
 
     def flush(self) -> None:
         """Send what was published, now."""
@@ -70,6 +73,7 @@ class Dispatcher:
         self.dropped_messages = 0
         self.running: Running | None = None
         self.queue = OperationQueue(queue_limit)
+        self._finishing = False
         self._loop = loop
         self._interpreters = interpreters
         self._journal = journal
@@ -128,7 +132,7 @@ class Dispatcher:
         ladder = Ladder(self._loop, operation, interpreter, self._grace)
         self.running = Running(record, interpreter, ladder, self._loop.time())
         self._emit(record, self._events.started(record, now))
-        self._publisher.flush()
+        self._publisher.flush_later()
 
     # What the interpreters tell.
 
@@ -144,6 +148,8 @@ class Dispatcher:
         if kept:
             operation.output_bytes += len(kept)
             self._emit(record, self._events.output(record, self._now(), stream, kept))
+            if not self._finishing:
+                self._publisher.flush()
 
     def said(self, interpreter: Interpreter, message: Message) -> None:
         """The interpreter that runs an operation tells of it; what does not fit is dropped."""
@@ -200,12 +206,16 @@ class Dispatcher:
             return
         operation.display_bytes += size
         self._emit(running.record, self._events.display(running.record, self._now(), display))
+        self._publisher.flush()
 
     def _done(self, running: Running, done: Done) -> None:
         operation = running.record.operation
         operation.dropped_output_bytes += done.dropped_bytes
+        self._finishing = True  # what it wrote last leaves in one frame with its end
         running.interpreter.finish()
-        if done.error is not None and operation.stop is not None and operation.interrupted:
+        self._finishing = False
+        operation.interrupted = done.interrupted
+        if done.error is not None and done.interrupted and operation.stop is not None:
             verdicts.explain_interrupt(done.error, operation.stop, operation.timeout)
         self._finish(running, End.RETURNED if done.ok else End.RAISED, done=done, error=done.error)
         self.dispatch()

@@ -16,6 +16,8 @@ from collections.abc import Callable
 
 from sandbank_runner.channel import Assembler, ChannelViolation, Message, Packet, encode, receive_packet
 
+_NO_SIGNAL = int(socket.MSG_NOSIGNAL)  # as an enum it would cost more than the system call
+
 _PACKETS_AT_ONCE = 32
 """Packets read before the loop's other work has its turn."""
 
@@ -88,7 +90,7 @@ class Endpoint:
                 [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
             )
             try:
-                self._sock.sendmsg([packet], rights, socket.MSG_NOSIGNAL)
+                self._sock.sendmsg([packet], rights, _NO_SIGNAL)
             except BlockingIOError:
                 return False
             except OSError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from sandbank.v1.execution_pb2 import (
     Display,
@@ -11,7 +10,6 @@ from sandbank.v1.execution_pb2 import (
     OperationEvent,
     Output,
     Started,
-    Usage,
 )
 from sandbank.v1.execution_pb2 import Operation as OperationMessage
 from sandbank.v1.transaction_pb2 import ISOLATION_PROCESS, TX_POLICY_NONE
@@ -26,12 +24,6 @@ _STARTED = Started()
 def timestamp(nanoseconds: int) -> Timestamp:
     """Return a time given in nanoseconds since the epoch."""
     return Timestamp(seconds=nanoseconds // _SECOND, nanos=nanoseconds % _SECOND)
-
-
-def duration(seconds: float) -> Duration:
-    """Return a duration given in seconds, not negative."""
-    nanoseconds = int(seconds * _SECOND)
-    return Duration(seconds=nanoseconds // _SECOND, nanos=nanoseconds % _SECOND)
 
 
 class EventBuilder:
@@ -75,26 +67,21 @@ class EventBuilder:
             tx_policy=TX_POLICY_NONE,
             isolation=ISOLATION_PROCESS,
             create_time=timestamp(operation.create_time),
+            start_time=timestamp(operation.start_time) if operation.start_time else None,
+            end_time=timestamp(operation.end_time) if operation.end_time else None,
             execution_count=operation.execution_count,
+            error=error,
             output_bytes=operation.output_bytes,
             dropped_output_bytes=operation.dropped_output_bytes,
         )
-        if operation.start_time:
-            message.start_time.CopyFrom(timestamp(operation.start_time))
         if operation.end_time:
-            message.end_time.CopyFrom(timestamp(operation.end_time))
-            message.usage.CopyFrom(
-                Usage(
-                    wall_time=duration(wall_seconds),
-                    cpu_time=duration(cpu_seconds),
-                    peak_memory_bytes=peak_memory_bytes,
-                )
-            )
+            usage = message.usage
+            usage.wall_time.FromNanoseconds(int(wall_seconds * _SECOND))
+            usage.cpu_time.FromNanoseconds(int(cpu_seconds * _SECOND))
+            usage.peak_memory_bytes = peak_memory_bytes
         if result:
             for kind, value in result.items():
                 message.result[kind] = value
-        if error is not None:
-            message.error.CopyFrom(error)
         return message
 
     def operation_now(self, record: Record) -> bytes:

@@ -24,6 +24,7 @@ _TEXT_CHARACTERS = 256 * 1024
 _FRAMES = 200
 _INT32 = 2**31 - 1
 _INT53 = 2**53
+_LONGEST_SECONDS = 10**9
 
 
 class BadMessage(Exception):
@@ -152,7 +153,7 @@ def _integer(header: dict[str, Any], key: str, limit: int) -> int:
 def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise BadMessage("cpu_seconds")
-    seconds = float(min(value, _INT53))
+    seconds = float(min(value, _LONGEST_SECONDS))
     return max(seconds, 0.0) if math.isfinite(seconds) else 0.0
 
 

@@ -65,7 +65,6 @@ class Ladder:
         """
         left = self._give_up - self._loop.time()
         if self._target.interrupt():
-            self._operation.interrupted = True
             self._timer = self._loop.call_later(left, self._kill)
         elif left > 0:
             again = min(2 * retry, _LARGEST_RETRY_SECONDS)

@@ -99,7 +99,7 @@ class Operation:
     stop: Stop | None = None
     """Why it is being stopped."""
     interrupted: bool = False
-    """Whether the soft interrupt was sent, and so what it raises may be blamed on the stop."""
+    """Whether what it raised comes of the soft interrupt."""
     output_bytes: int = 0
     dropped_output_bytes: int = 0
     display_bytes: int = 0
@@ -133,7 +133,7 @@ class Operation:
 
     def end(self, how: End, now: int) -> None:
         """It is over; ``state`` and ``outcome`` follow from the table."""
-        # What the code raised before the interrupt was even sent is its own.
+        # What the code raised of itself while it was being stopped is its own.
         stop = None if how is End.RAISED and not self.interrupted else self.stop
         result = _ENDS.get((self.state, how, stop))
         if result is None:

@@ -1,4 +1,4 @@
-"""Sends new events to the control plane, those of one turn of the loop in one frame."""
+"""Sends new events to the control plane, as many in one frame as come together."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from sandbank_runner.v1.runner_pb2 import Events, FromRunner
 FRAME_BYTES = 1024 * 1024
 """Events beyond this go into a frame of their own; a single one may be larger."""
 
+DELAY_SECONDS = 0.001
+"""How long an event may wait for company that is not urgent: a short operation's Started goes with its Finished."""
+
 
 class EventPublisher:
     """Without a CONTROL connection events stay in the journal only, where the next one finds them."""
@@ -22,10 +25,10 @@ class EventPublisher:
         self._first = 0
         self._events: list[bytes] = []
         self._size = 0
-        self._soon: asyncio.Handle | None = None
+        self._later: asyncio.TimerHandle | None = None
 
     def publish(self, record: Record, event: bytes) -> None:
-        """Send an event that was just journalled, soon."""
+        """Take an event that was just journalled; it leaves with the next flush."""
         if self._link.control is None:
             return
         if self._events and (self._record is not record or self._size + len(event) > FRAME_BYTES):
@@ -34,14 +37,17 @@ class EventPublisher:
             self._record, self._first = record, record.last_sequence
         self._events.append(event)
         self._size += len(event)
-        if self._soon is None:
-            self._soon = self._loop.call_soon(self.flush)
+
+    def flush_later(self) -> None:
+        """Send what was published in a moment, or with what comes before."""
+        if self._later is None and self._events:
+            self._later = self._loop.call_later(DELAY_SECONDS, self.flush)
 
     def flush(self) -> None:
         """Send what was published, now."""
-        if self._soon is not None:
-            self._soon.cancel()
-            self._soon = None
+        if self._later is not None:
+            self._later.cancel()
+            self._later = None
         record, events = self._record, self._events
         if record is None or not events:
             return

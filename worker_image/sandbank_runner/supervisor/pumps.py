@@ -20,7 +20,7 @@ WINDOW_SECONDS = 0.010
 _READ_BYTES = 64 * 1024
 _LARGE_READ_BYTES = 16 * 1024
 """A read of this size is worth being woken for."""
-_SMALL_READS = 16
+_SMALL_READS = 32
 """Small reads in one window before the pumps pause: enough to keep the order of two streams that take turns."""
 
 

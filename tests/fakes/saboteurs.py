@@ -1,0 +1,269 @@
+"""Interpreters that misbehave, in the place of the real one: preloaded into the template by the name in SABOTEUR.
+
+Each runs the code it is given with ``exec`` where it behaves, so that a test can say by code what is to happen.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+from collections.abc import Mapping
+from typing import Any, ClassVar, NoReturn
+
+import sandbank_runner.interpreter
+from sandbank_runner.channel import Channel, encode
+
+
+class Honest:
+    """Does what PROTOCOL.md says, and no more; for what the supervisor itself has to get right."""
+
+    named: ClassVar[dict[str, type[Honest]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        Honest.named[cls.__name__] = cls
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.namespace: dict[str, Any] = {"interpreter": self}
+
+    def run(self) -> NoReturn:
+        signal.signal(signal.SIGINT, self.interrupted)
+        self.channel.send({"type": "ready", "pid": os.getpid(), "missing_walls": []})
+        while True:
+            try:
+                message = self.channel.receive()
+            except EOFError:
+                os._exit(0)
+            if message.header["type"] == "setup":
+                self.setup(message.header["env"])
+            else:
+                self.execute(message.header["operation"], message.blobs[0].decode())
+
+    def setup(self, env: Mapping[str, str]) -> None:
+        os.environ.update(env)
+        self.channel.send({"type": "setup_done"})
+
+    def execute(self, operation: str, code: str) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        error = None
+        try:
+            exec(code, self.namespace)
+        except BaseException as caught:
+            error = {
+                "type_name": type(caught).__name__,
+                "message": str(caught),
+                "traceback_text": "",
+                "frames": [],
+            }
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        self.done(
+            operation, error=error, interrupted=bool(error and error["type_name"] == "KeyboardInterrupt")
+        )
+
+    def done(self, operation: str, blobs: tuple[bytes, ...] = (), **fields: Any) -> None:
+        self.channel.send(
+            {
+                "type": "done",
+                "operation": operation,
+                "ok": fields.get("error") is None,
+                "mime": [f"x/{number}" for number in range(len(blobs))],
+                "error": None,
+                "interrupted": False,
+                "cpu_seconds": 0.25,
+                "peak_memory_bytes": 1000,
+                **fields,
+            },
+            blobs,
+        )
+
+    def display(self, operation: str, *blobs: bytes, **fields: Any) -> None:
+        self.channel.send(
+            {
+                "type": "display",
+                "operation": operation,
+                "mime": [f"x/{number}" for number in range(len(blobs))],
+                "metadata": {},
+                "display_id": "",
+                "update": False,
+                **fields,
+            },
+            blobs,
+        )
+
+    def interrupted(self, number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+
+class Babbler(Honest):
+    """Shows something for ever, until it is interrupted."""
+
+    def execute(self, operation: str, code: str) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        try:
+            while True:
+                self.display(operation, b"*" * 100_000)
+        except KeyboardInterrupt:
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            error = {"type_name": "KeyboardInterrupt", "message": "", "traceback_text": "", "frames": []}
+            self.done(operation, error=error, interrupted=True)
+
+
+class Forger(Honest):
+    """Lets a forked process speak in its name before it speaks itself."""
+
+    def execute(self, operation: str, code: str) -> None:
+        pid = os.fork()
+        if pid == 0:
+            self.channel.sock.send(b"")  # would read as the end of the channel
+            self.display(operation, b"forged")
+            self.done(operation, (b"forged",))
+            os._exit(0)
+        os.waitpid(pid, 0)
+        self.done(operation, (b"true",))
+
+
+class GarbageSpeaker(Honest):
+    """Says everything that is wrong before it says what is right."""
+
+    def execute(self, operation: str, code: str) -> None:
+        send = self.channel.sock.send
+        send(b"")
+        send(b"\x00")
+        send(b"\x07\xff\xff\xff\xff")
+        send(b"\x00" + struct.pack(">I", 2**32 - 1) + b"{}")
+        for header in (
+            b"null",
+            b"[]",
+            b"{",
+            b"\xff",
+            b"[" * 50_000,
+            b'{"blobs":[-1]}',
+            b'{"blobs":[9]}',
+            b"9" * 5000,
+        ):
+            send(b"\x00" + struct.pack(">I", len(header)) + header)
+        send(b"\x01unfinished")
+        for packet in encode({"type": "done", "operation": operation}):
+            send(packet)  # belongs to the unfinished one
+        for header in (
+            {"type": "nonsense"},
+            {"type": ["done"], "operation": operation},
+            {"type": "done", "operation": "another"},
+            {"type": "done", "operation": operation, "ok": "yes"},
+            {"type": "done", "operation": operation, "ok": True, "mime": ["a"], "cpu_seconds": 0},
+            {"type": "done", "operation": operation, "ok": False, "error": "text", "cpu_seconds": 0},
+            {"type": "display", "operation": operation, "mime": 7},
+            {"type": "display", "operation": operation, "mime": [], "metadata": {"a": float("nan")}},
+            {"type": "ready", "pid": 1},
+            {"type": "setup_done"},
+        ):
+            self.channel.send(header)
+        with socket.socket() as stranger:
+            self.channel.send({"type": "nonsense"}, descriptors=(stranger.fileno(),))
+        self.done(operation, (b"true",))
+
+
+class Sleeper(Honest):
+    """Blocks every signal that can be blocked and never answers."""
+
+    def execute(self, operation: str, code: str) -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+        while True:
+            signal.pause()
+
+
+class Swallower(Honest):
+    """Takes the interrupt and goes on."""
+
+    def execute(self, operation: str, code: str) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        while True:
+            signal.pause()
+
+
+class Flooder(Honest):
+    """Writes as many megabytes as the code says, to both pipes."""
+
+    def execute(self, operation: str, code: str) -> None:
+        block = b"x" * 65536
+        for _ in range(int(code) * 8):
+            os.write(1, block)
+            os.write(2, block)
+        self.done(operation)
+
+
+class Giant(Honest):
+    """Has a result of as many megabytes as the code says, and a small one."""
+
+    def execute(self, operation: str, code: str) -> None:
+        self.done(operation, (b"x" * (int(code) << 20), b"small"))
+
+
+class Liar(Honest):
+    """Claims what cannot be, within the protocol."""
+
+    def execute(self, operation: str, code: str) -> None:
+        error = {
+            "type_name": "\ud800" * 1000,
+            "message": "m" * 1_000_000,
+            "traceback_text": "\udcff",
+            "frames": [{"file_name": "f", "line_number": 10**30, "function_name": None, "source_line": ""}]
+            * 1000,
+            "syntax_error": {"line": -5, "column": 1, "end_line": None, "end_column": 2**40, "text": "t"},
+        }
+        self.done(
+            operation,
+            ok=False,
+            error=error,
+            interrupted=True,
+            cpu_seconds=1e308 * 10,
+            peak_memory_bytes=-(10**30),
+        )
+
+
+class Stillborn(Honest):
+    """Dies before it is ready."""
+
+    def run(self) -> NoReturn:
+        os._exit(9)
+
+
+class Fragile(Honest):
+    """Dies of its environment."""
+
+    def setup(self, env: Mapping[str, str]) -> None:
+        os._exit(4)
+
+
+class Talkative(Honest):
+    """Speaks after its operation is over, and says the end twice."""
+
+    def execute(self, operation: str, code: str) -> None:
+        self.done(operation, (b"first",))
+        self.done(operation, (b"second",))
+        self.display(operation, b"late")
+
+
+class Haunted(Honest):
+    """Leaves processes behind that hold its pipes and its channel and write without an end, then dies."""
+
+    def execute(self, operation: str, code: str) -> None:
+        for _ in range(3):
+            if os.fork() == 0:
+                os.setsid()
+                while True:
+                    os.write(1, b"boo\n")
+        os._exit(3)
+
+
+Honest.named["Honest"] = Honest
+
+
+def _main(channel: Channel, settings: Mapping[str, Any]) -> NoReturn:
+    Honest.named[settings["environment"]["SABOTEUR"]](channel).run()
+
+
+sandbank_runner.interpreter.main = _main
