@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from concurrent import futures
@@ -43,6 +44,13 @@ class BreakAfter:
     politely: bool = False
 
 
+@dataclass(frozen=True)
+class HoldAfter:
+    """Send so many messages of the stream, and the rest once CancelOperation was called."""
+
+    messages: int
+
+
 def events_of(
     *parts: Any,
     state: int = ex.Operation.STATE_SUCCEEDED,
@@ -68,7 +76,7 @@ class FakeServer:
         self.programs: dict[str, list[ex.OperationEvent]] = {
             "1+1": events_of(result={"text/plain": b"2", "application/json": b"2"})
         }
-        self.sabotage: defaultdict[str, deque[Refuse | BreakAfter]] = defaultdict(deque)
+        self.sabotage: defaultdict[str, deque[Refuse | BreakAfter | HoldAfter]] = defaultdict(deque)
         self.calls: list[tuple[str, Any]] = []
         self.metadata: list[dict[str, str]] = []
         self.sessions: dict[str, session_pb2.Session] = {}
@@ -77,6 +85,7 @@ class FakeServer:
         self.runs: list[str] = []
         self.files: dict[str, bytes] = {}
         self.corrupt_downloads = False
+        self.cancelled = threading.Event()
         self._server = grpc.server(futures.ThreadPoolExecutor(8))
         for name in dir(rpc):
             method = getattr(rpc, name)
@@ -134,11 +143,15 @@ class FakeServer:
                     if act.politely:
                         return
                     refuse(context, Refuse(grpc.StatusCode.UNAVAILABLE))
+                if isinstance(act, HoldAfter) and number == act.messages:
+                    self.cancelled.wait(30)
                 yield message
         except FakeError as error:
             refuse(context, error.act)
 
-    def _note(self, name: str, request: Any, context: grpc.ServicerContext) -> Refuse | BreakAfter | None:
+    def _note(
+        self, name: str, request: Any, context: grpc.ServicerContext
+    ) -> Refuse | BreakAfter | HoldAfter | None:
         self.calls.append((name, request))
         self.metadata.append(dict(context.invocation_metadata()))
         return self.sabotage[name].popleft() if self.sabotage[name] else None
@@ -227,6 +240,7 @@ class FakeServer:
         return ex.ListOperationsResponse(operations=operations[::-1])
 
     def CancelOperation(self, request: Any) -> ex.CancelOperationResponse:
+        self.cancelled.set()
         return ex.CancelOperationResponse(operation=self._operation(request)[-1].finished.operation)
 
     def UploadFile(self, request: list[file_pb2.UploadFileRequest]) -> file_pb2.UploadFileResponse:

@@ -35,6 +35,16 @@ FILE_CHANGE_KIND_MODIFIED: FileChangeKind
 FILE_CHANGE_KIND_REMOVED: FileChangeKind
 FILE_CHANGE_KIND_MODE_CHANGED: FileChangeKind
 
+class Warning(_message.Message):
+    __slots__ = ("code", "message", "names")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    message: str
+    names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ...) -> None: ...
+
 class Operation(_message.Message):
     __slots__ = ("session_id", "operation_id", "state", "outcome", "tx_policy", "isolation", "transaction_id", "create_time", "start_time", "end_time", "execution_count", "result", "error", "changes", "changes_truncated", "files_changed", "usage", "output_bytes", "dropped_output_bytes", "warnings", "conflicting_names", "durable_checkpoint_id")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
@@ -145,16 +155,6 @@ class Usage(_message.Message):
     cpu_time: _duration_pb2.Duration
     peak_memory_bytes: int
     def __init__(self, wall_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., cpu_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., peak_memory_bytes: _Optional[int] = ...) -> None: ...
-
-class Warning(_message.Message):
-    __slots__ = ("code", "message", "names")
-    CODE_FIELD_NUMBER: _ClassVar[int]
-    MESSAGE_FIELD_NUMBER: _ClassVar[int]
-    NAMES_FIELD_NUMBER: _ClassVar[int]
-    code: str
-    message: str
-    names: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ExecutionError(_message.Message):
     __slots__ = ("type_name", "message", "traceback_text", "frames", "syntax_error")

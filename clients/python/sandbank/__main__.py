@@ -1,0 +1,5 @@
+"""`python -m sandbank` is `sandbank`."""
+
+from sandbank.cli import main
+
+main()

@@ -1,0 +1,16 @@
+"""The command line: `sandbank …`.
+
+Exit codes: 0 all went well; 1 the code failed; 2 wrong usage, or a local file that cannot be read or written;
+3 the server refused or could not be reached; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command line; the console script."""
+    import sys  # noqa: PLC0415 - this package is imported by whoever imports a part of it
+
+    from sandbank.cli.app import build_app  # noqa: PLC0415 - rich and typer are slow to import
+
+    build_app(sys.argv[1:])(prog_name="sandbank")
