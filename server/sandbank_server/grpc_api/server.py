@@ -12,8 +12,8 @@ from grpc_reflection.v1alpha import reflection
 
 from sandbank_server.grpc_api.binding import ApiHandler
 from sandbank_server.grpc_api.health import ApiHealth
-from sandbank_server.grpc_api.listen import ListenError, split_address
 from sandbank_server.grpc_api.steps import DrainGate
+from sandbank_server.listen import ListenError, split_address
 
 HEALTH_SERVICE: Final = "grpc.health.v1.Health"
 

@@ -11,7 +11,7 @@ import contextlib
 
 import structlog
 
-from sandbank_server.grpc_api.listen import ListenError, split_address
+from sandbank_server.listen import ListenError, split_address
 from sandbank_server.observability.metrics import CONTENT_TYPE, Metrics
 
 _log = structlog.get_logger("sandbank.metrics")

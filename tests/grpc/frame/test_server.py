@@ -16,7 +16,7 @@ from sandbank_server.errors import BadCredentialsError
 from sandbank_server.grpc_api.binding import bind
 from sandbank_server.grpc_api.call import CallContext
 from sandbank_server.grpc_api.chain import Chain
-from sandbank_server.grpc_api.listen import ListenError, is_loopback, refuse_open_listener
+from sandbank_server.listen import ListenError, is_loopback, refuse_open_listener
 from sandbank_server.grpc_api.server import ApiServer, TlsFiles
 from sandbank_server.grpc_api.steps import Authentication, DrainGate
 from sandbank_server.observability.context import current_context

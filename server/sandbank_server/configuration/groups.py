@@ -1,0 +1,101 @@
+"""The groups of settings: tables of the file."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from typing import Annotated, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from sandbank_server.configuration.values import Duration, FilePath, Size
+from sandbank_server.templates.options import default_cache_directory
+
+MIB: Final = 1 << 20
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class Limits(BaseModel):
+    """Bounds of what clients may ask for and of what is kept for them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    code_bytes: Size = Field(default=MIB, description="Code of one operation.")
+    message_bytes: Size = Field(
+        default=16 * MIB,
+        description="One message, request or response. grpc itself refuses what is over twice of it.",
+    )
+    output_bytes: Size = Field(
+        default=8 * MIB, description="Output kept for one operation; the rest is counted."
+    )
+    journal_operations: Count = Field(
+        default=256, description="Operations whose events a session can replay."
+    )
+    journal_bytes: Size = Field(default=64 * MIB, description="Events that a session keeps for replay.")
+    operation_queue: Count = Field(default=64, description="Operations that may wait in one session.")
+    operation_timeout: Duration = Field(
+        default=timedelta(seconds=60), description="How long code runs, if it does not say."
+    )
+    operation_timeout_max: Duration = Field(
+        default=timedelta(hours=1), description="How long code may ask to run."
+    )
+    idle_timeout: Duration = Field(
+        default=timedelta(minutes=15), description="After which an unused session ends."
+    )
+    idle_timeout_max: Duration = Field(default=timedelta(hours=24), description="The longest idle timeout.")
+    lifetime: Duration = Field(default=timedelta(hours=24), description="How long a session lives at most.")
+    lifetime_max: Duration = Field(
+        default=timedelta(hours=24), description="The longest lifetime that may be asked for."
+    )
+    idle_after: Duration = Field(
+        default=timedelta(seconds=60), description="After which an unused session is called IDLE."
+    )
+    readable_after_end: Duration = Field(
+        default=timedelta(hours=24), description="How long an ended session can be read."
+    )
+    transaction_idle_timeout: Duration = Field(
+        default=timedelta(minutes=5), description="After which an unused transaction is rolled back."
+    )
+    preview_chars: Count = Field(default=200, description="Characters of a variable's preview.")
+    change_count: Count = Field(default=1000, description="Changes listed for one operation.")
+    open_calls: Count = Field(
+        default=4096, description="Calls that one tenant may have open, streams included."
+    )
+
+    @model_validator(mode="after")
+    def _defaults_within_bounds(self) -> Self:
+        for name in ("operation_timeout", "idle_timeout", "lifetime"):
+            if getattr(self, name) > getattr(self, f"{name}_max"):
+                raise ValueError(f"limits.{name} must not be over limits.{name}_max")
+        return self
+
+    def as_map(self) -> dict[str, int]:
+        """Return every limit by name with its unit: durations in ``…_ms``."""
+        limits: dict[str, int] = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, timedelta):
+                limits[f"{name}_ms"] = value // timedelta(milliseconds=1)
+            else:
+                limits[name] = value
+        return limits
+
+
+class Images(BaseModel):
+    """How the images of templates are built."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    cache_dir: FilePath = Field(
+        default_factory=lambda: default_cache_directory(os.environ),
+        description="Wheels, locks and notes for later builds; may be emptied at any time.",
+    )
+    registry_image: str = Field(
+        default="python:3.13-slim-trixie", description="The standard base, where a registry answers."
+    )
+    registry_timeout: Duration = Field(
+        default=timedelta(seconds=10), description="How long a registry may take to answer."
+    )
+    debian_mirror: str = Field(
+        default="", description="Where the base's packages come from otherwise. Empty: Debian's own."
+    )
