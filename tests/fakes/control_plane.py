@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import struct
@@ -31,11 +32,13 @@ class Running:
     directory: Path
     socket_path: str
     errors: Path
+    connections: list[Connection] = field(default_factory=list)
 
     async def connect(self, *, greet: bool = True) -> Connection:
         """Dial, read Hello and, unless told otherwise, say what for."""
         reader, writer = await asyncio.open_unix_connection(self.socket_path, limit=1 << 26)
         connection = Connection(reader, writer)
+        self.connections.append(connection)
         connection.hello = (await connection.read()).hello
         if greet:
             connection.send(open=pb.Open(protocol_version=1, purpose=pb.PURPOSE_CONTROL))
@@ -89,6 +92,8 @@ async def supervised(directory: Path, *, listening: bool = True, **config: Any) 
             await _listening(running)
         yield running
     finally:
+        for connection in running.connections:
+            await connection.close()
         process.terminate()
         try:
             process.wait(30)
@@ -102,11 +107,11 @@ async def _listening(running: Running) -> None:
         while True:
             assert running.process.poll() is None, running.errors.read_text()
             try:
-                _, writer = await asyncio.open_unix_connection(running.socket_path)
+                reader, writer = await asyncio.open_unix_connection(running.socket_path)
             except OSError:
                 await asyncio.sleep(0.01)  # a process that starts has nothing to wait on but its socket
             else:
-                writer.close()
+                await Connection(reader, writer).close()
                 return
 
 
@@ -205,6 +210,8 @@ class Connection:
             if event.WhichOneof("event") == "output" and event.output.stream == stream
         )
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Hang up."""
         self.writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self.writer.wait_closed()

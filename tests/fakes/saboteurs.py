@@ -103,7 +103,7 @@ class Babbler(Honest):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         try:
             while True:
-                self.display(operation, b"*" * 100_000)
+                self.display(operation, b"*" * 50_000)
         except KeyboardInterrupt:
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             error = {"type_name": "KeyboardInterrupt", "message": "", "traceback_text": "", "frames": []}

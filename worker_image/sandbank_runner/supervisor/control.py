@@ -114,11 +114,9 @@ class ControlDesk:
         async def work() -> None:
             try:
                 await session.reset(_nothing if reset.keep_files else self._sandbox.clean_workspace)
-            except OSError as error:
-                failure = Failure(
-                    reason="BUG", message=f"the workspace could not be emptied: {error.strerror}"
-                )
-                reply.failure.CopyFrom(failure)
+            except Exception as error:  # whatever it is, the control plane waits for an answer
+                message = f"the workspace could not be emptied: {error}"
+                reply.failure.CopyFrom(Failure(reason="BUG", message=escaped(message[:500])))
             _send(reply, send)
 
         task = self._loop.create_task(work())

@@ -68,7 +68,7 @@ class FileConnections:
             ours.close()
             raise
         self.helpers.add(pid)
-        self._watcher.watch(pid, lambda status: self.helpers.discard(pid))
+        self._watcher.watch(pid, lambda _: self.helpers.discard(pid))
 
         def kill() -> None:
             # In the set it has not been reaped, and its number belongs to nobody else.

@@ -153,8 +153,9 @@ def _integer(header: dict[str, Any], key: str, limit: int) -> int:
 def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise BadMessage("cpu_seconds")
-    seconds = float(min(value, _LONGEST_SECONDS))
-    return max(seconds, 0.0) if math.isfinite(seconds) else 0.0
+    if not 0 <= value < math.inf:  # NaN is neither
+        return 0.0
+    return float(min(value, _LONGEST_SECONDS))
 
 
 def _text(header: dict[str, Any], key: str, limit: int) -> str:

@@ -77,6 +77,7 @@ class Interpreters:
         self._environment: Mapping[str, str] = {}
         self._generation = 0
         self._failures = 0
+        self._last_failure = ""
         self._ready = asyncio.Event()
         self._before_next: list[Callable[[], Awaitable[None]]] = []
         self._applying: asyncio.Task[None] | None = None
@@ -98,6 +99,7 @@ class Interpreters:
                 self._failures += 1
             await self._bury(interpreter)
             cause = interpreter.killed_for or describe(status, out_of_memory=self._memory_kills() > kills)
+            self._last_failure = cause
             self.listener.interpreter_died(interpreter, cause)
 
     async def ready(self) -> Interpreter:
@@ -148,7 +150,10 @@ class Interpreters:
             await work()
         while True:
             if self._failures >= START_ATTEMPTS:
-                raise CrashLoop(f"{self._failures} interpreters in a row died before they did anything")
+                raise CrashLoop(
+                    f"{self._failures} interpreters in a row died before they did anything, "
+                    f"the last: {self._last_failure}"
+                )
             if self._failures:
                 await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1))
             self._generation += 1
@@ -161,7 +166,7 @@ class Interpreters:
                     await interpreter.set_environment(environment)
             except StartFailed as error:
                 self._failures += 1
-                self.last_failure = str(error)
+                self._last_failure = str(error)
                 interpreter.kill("it did not start")
                 await self._bury(interpreter)
             except BaseException:
