@@ -77,6 +77,10 @@ class Connection:
             ("grpc.initial_reconnect_backoff_ms", 50),
             ("grpc.min_reconnect_backoff_ms", 50),
             ("grpc.max_reconnect_backoff_ms", 1000),
+            # A peer that vanished without a word is noticed, also by a call without a deadline. More often than every
+            # five minutes servers take for an attack.
+            ("grpc.keepalive_time_ms", 330_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
         ]
         if self.server_name:
             options.append(("grpc.ssl_target_name_override", self.server_name))
