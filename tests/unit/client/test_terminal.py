@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from sandbank.cli.repl_input import needs_more
 from sandbank.cli.tables import age, size, table
@@ -35,6 +35,7 @@ def test_only_harmless_sequences_reach_a_terminal(written: str, shown: str) -> N
     assert TerminalFilter().feed(written, final=True) == shown
 
 
+@example("\x1b\n", 2)
 @given(st.text(alphabet="\x1b[]0123;mKH\x07ab\r\n\x9b", max_size=40), st.integers(0, 40))
 def test_where_a_chunk_ends_makes_no_difference(text: str, cut: int) -> None:
     """A sequence cut in two is judged whole."""

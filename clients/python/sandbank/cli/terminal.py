@@ -15,7 +15,7 @@ from typing import BinaryIO, TextIO
 _HARMLESS = re.compile(r"\x1b\[[0-9;:]{0,32}m|\x1b\[[0-2]?K")
 _CONTROL = re.compile(r"[\x00-\x07\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 # A beginning of a harmless sequence that the next chunk may complete.
-_UNFINISHED = re.compile(r"\x1b(\[[0-9;:]{0,32})?$")
+_UNFINISHED = re.compile(r"\x1b(\[[0-9;:]{0,32})?\Z")
 
 
 class TerminalFilter:
