@@ -1,0 +1,193 @@
+"""Runs one cell in the session's namespace.
+
+Two parts, each entered with signals open and left with them shut: the cell (compiling it, its code, the forms of its
+value, its figures), and where that failed, the description of the error, which may call user code again.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import inspect
+import os
+import sys
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from types import CodeType
+from typing import Any
+
+from sandbank_runner.interpreter import display, figures, formatting
+from sandbank_runner.interpreter.errors import ErrorReporter, describe_briefly
+from sandbank_runner.interpreter.event_loop import SessionLoop
+from sandbank_runner.interpreter.forks import end_child
+from sandbank_runner.interpreter.interrupts import Interrupts
+from sandbank_runner.interpreter.magics import Magics
+from sandbank_runner.interpreter.namespace import Namespace
+from sandbank_runner.interpreter.output import Output
+from sandbank_runner.interpreter.probes import Probes
+from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.source import Sources, decode
+
+_eval = eval
+_IS_COROUTINE = inspect.CO_COROUTINE
+_getpid = os.getpid
+_getrecursionlimit, _setrecursionlimit = sys.getrecursionlimit, sys.setrecursionlimit
+_TRIES = 16
+_RECURSION_ROOM = 300
+"""Frames that the runner itself needs between operations; user code may have left fewer."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a cell."""
+
+    result: dict[str, bytes] = field(default_factory=dict)
+    """The last expression's value by MIME type; empty where there is none."""
+    error: dict[str, Any] | None = None
+    interrupted: bool = False
+
+
+class Executor:
+    """Runs the cells of one session, one after the other."""
+
+    def __init__(self, namespace: Namespace, interrupts: Interrupts, output: Output, workspace: str) -> None:
+        self.namespace = namespace
+        self._interrupts = interrupts
+        self._output = output
+        self._errors = ErrorReporter(workspace)
+        self._sources = Sources()
+        self._context = contextvars.copy_context()
+        self._loop = SessionLoop(interrupts)
+        self._probes = Probes()
+        self._pid = _getpid()
+        self._cell = ""
+        self._compiling = False
+        self._recursion_limit = 0
+        """What user code has set, where that is too low for us."""
+        self._magics = Magics(namespace, self._sources, self._run_nested)
+
+    def run(self, source: bytes, execution_count: int) -> Outcome:
+        """Run a cell. Does not raise. A process that user code forked, and that comes back here, ends."""
+        self._cell = f"<cell {execution_count}>"
+        interrupts = self._interrupts
+        outcome = Outcome()
+        failure: BaseException | None = None
+        interrupts.forget()
+        self.namespace.repair()
+        try:
+            try:
+                self._enter()
+                self._run(source, outcome)
+            finally:
+                interrupts.active = False
+        except BaseException as error:
+            failure = error
+        self._leave()
+        try:
+            if _getpid() != self._pid:
+                end_child(failure, self._output)
+            if failure is not None:
+                self._describe(failure, outcome)
+        finally:
+            failure = None  # its traceback holds this frame, and this frame would hold it
+            interrupts.raised = None
+        return outcome
+
+    def _enter(self) -> None:
+        if self._recursion_limit:
+            limit, self._recursion_limit = self._recursion_limit, 0
+            _setrecursionlimit(limit)
+        self._interrupts.active = True
+        self._interrupts.open()  # from here on user code's handlers, and ours, may raise at any time
+
+    def _leave(self) -> None:
+        """Keep out of the runner what user code has left behind: signal handlers, trace functions, a low limit."""
+        for _ in range(_TRIES):
+            try:
+                self._interrupts.shut()
+                self._probes.take_off()
+                limit = _getrecursionlimit()
+                if limit < _RECURSION_ROOM:
+                    self._recursion_limit = limit
+                    _setrecursionlimit(_RECURSION_ROOM)
+            except BaseException:  # noqa: S112 - of a trace function, which is off after it; of a handler, before it was shut
+                continue
+            return
+
+    def _run(self, source: bytes, outcome: Outcome) -> None:
+        cell = self._cell
+        output = self._output
+        try:
+            output.restore()
+            self._compiling = True
+            text = decode(source, cell)
+            self._sources.keep(cell, text)
+            statements, expression = self._magics.compile(text, cell)
+            self._compiling = False
+            value = self._evaluate(statements, expression)
+            if value is not None:
+                self.namespace.keep_last(value)
+                if not formatting.shows_itself(value):
+                    outcome.result = formatting.bundle(value)[0]
+            self._show_figures()
+        except Exception:
+            self._show_figures()
+            raise
+        finally:
+            output.finish()
+
+    def _evaluate(self, statements: CodeType | None, expression: CodeType | None) -> Any:
+        names = self.namespace.names
+        for code in (statements, expression):
+            if code is not None and code.co_flags & _IS_COROUTINE:
+                return self._loop.run(self._steps(statements, expression), self._context)
+        self._probes.put_on()
+        if statements is not None:
+            self._context.run(_eval, statements, names)
+        return None if expression is None else self._context.run(_eval, expression, names)
+
+    async def _steps(self, statements: CodeType | None, expression: CodeType | None) -> Any:
+        value = None
+        self._probes.put_on()
+        for code in (statements, expression):
+            if code is not None:
+                value = _eval(code, self.namespace.names)
+                if isinstance(value, Coroutine) and code.co_flags & _IS_COROUTINE:
+                    value = await value
+        return None if expression is None else value
+
+    def _run_nested(self, text: str) -> Any:
+        """Run source that a magic of the cell has made of it, as part of it."""
+        statements, expression = self._magics.compile(text, self._cell)
+        for code in (statements, expression):
+            if code is not None and code.co_flags & _IS_COROUTINE:
+                return self._loop.run(self._steps(statements, expression), contextvars.copy_context())
+        if statements is not None:
+            _eval(statements, self.namespace.names)
+        return None if expression is None else _eval(expression, self.namespace.names)
+
+    def _show_figures(self) -> None:
+        """Show and close what pyplot has open, also where the cell failed."""
+        if "matplotlib.pyplot" in sys.modules and _getpid() == self._pid:
+            for figure in figures.take_open():
+                display.display(figure)
+            figures.forget_shown()
+
+    def _describe(self, failure: BaseException, outcome: Outcome) -> None:
+        """Say how the cell failed. The error's own ``__str__`` is user code, and may fail or hang like any other."""
+        interrupts = self._interrupts
+        outcome.result = {}
+        outcome.interrupted = interrupts.ended(failure)
+        interrupts.raised = None
+        compiling, self._compiling = self._compiling, False
+        try:
+            try:
+                self._enter()
+                outcome.error = self._errors.describe(failure, self._cell, compiling=compiling)
+                self._output.finish()
+            finally:
+                interrupts.active = False
+        except BaseException:
+            outcome.interrupted = outcome.interrupted or interrupts.raised is not None
+        self._leave()
+        if outcome.error is None:
+            outcome.error = describe_briefly(failure)

@@ -1,0 +1,120 @@
+"""SIGINT: it ends user code and nothing else.
+
+Every signal is blocked while the runner's own code runs, and one that came meanwhile is dropped before user code
+starts: a late interrupt of one operation cannot hit the next. The supervisor sends SIGINT only where it finds it
+unblocked, so none that was meant for this operation is dropped.
+
+The handler raises KeyboardInterrupt at the line that runs. Where that line is the event loop's own, the cell's task is
+cancelled instead: an exception in the middle of the loop's bookkeeping would break it for the cells to come.
+"""
+
+from __future__ import annotations
+
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.signals import (
+    EVERY,
+    SIG_SETMASK,
+    SIGINT,
+    getsignal,
+    setsignal,
+    sigmask,
+    sigtimedwait,
+)
+
+if TYPE_CHECKING:
+    import asyncio
+
+_LOOP_MODULES = frozenset(
+    ["asyncio.base_events", "asyncio.events", "asyncio.runners", "asyncio.unix_events", "selectors"]
+)
+_INTERRUPT = frozenset([SIGINT])
+_CHAIN = 100
+"""How many links of an exception's history are searched for the interrupt."""
+
+
+class Interrupts:
+    """The state of one interpreter's SIGINT. ``active`` is true while user code runs; only its caller sets it."""
+
+    __slots__ = ("_handler", "_loop", "_mask", "_task", "active", "cancelled", "raised")
+
+    def __init__(self) -> None:
+        self.active = False
+        self.raised: KeyboardInterrupt | None = None
+        """What the handler raised last in this operation."""
+        self.cancelled = False
+        """The handler cancelled the cell's task."""
+        self._mask: set[int] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._handler = self._on_signal
+
+    def install(self) -> None:
+        """Take over SIGINT. Expects it to be blocked; leaves all signals blocked."""
+        sigmask(SIG_SETMASK, EVERY)
+        setsignal(SIGINT, self._handler)
+
+    def forget(self) -> None:
+        """Drop what was sent before: to be called before an operation starts."""
+        if getsignal(SIGINT) is not self._handler:
+            setsignal(SIGINT, self._handler)
+        while sigtimedwait(_INTERRUPT, 0) is not None:
+            pass
+        self.raised = None
+        self.cancelled = False
+
+    def open(self) -> None:
+        """Let signals in, with the mask that user code left. ``active`` is set before; KeyboardInterrupt may come."""
+        sigmask(SIG_SETMASK, self._mask)
+
+    def shut(self) -> None:
+        """Keep signals out again, whatever a signal handler of the user's says to it."""
+        while True:
+            try:
+                before = sigmask(SIG_SETMASK, EVERY)
+            except BaseException:  # noqa: S112 - a handler that ran in the call: the mask is set, or will be next time
+                continue
+            break
+        if SIGINT not in before:
+            self._mask = before
+        elif len(before) < len(EVERY):
+            self._mask = before - _INTERRUPT  # blocked by user code: not for the next operation
+
+    def attach(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
+        """Tell which task runs the cell."""
+        self._loop, self._task = loop, task
+
+    def detach(self) -> None:
+        """The task is over."""
+        self._loop = self._task = None
+
+    def ended(self, error: BaseException | None) -> bool:
+        """Tell whether ``error`` comes of an interrupt."""
+        raised = self.raised
+        if raised is None:
+            return False
+        for _ in range(_CHAIN):
+            if error is None or error is raised:
+                break
+            error = error.__cause__ or error.__context__
+        return error is raised
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if not self.active:
+            return
+        loop, task = self._loop, self._task
+        if loop is not None and task is not None and _belongs_to_loop(loop, frame):
+            self.cancelled = True
+            loop.call_soon_threadsafe(task.cancel)
+            return
+        self.raised = KeyboardInterrupt()
+        raise self.raised
+
+
+def _belongs_to_loop(loop: asyncio.AbstractEventLoop, frame: FrameType | None) -> bool:
+    """Tell whether the loop is at work itself, in no task and in no callback of the user's."""
+    from asyncio import current_task
+
+    return current_task(loop) is None and (frame is None or frame.f_globals.get("__name__") in _LOOP_MODULES)

@@ -1,0 +1,101 @@
+"""``application/json`` of a value, where JSON can say it exactly.
+
+Eligible are None, bool, finite int and float, str, and lists and dicts with str keys of these, by exact type: a
+subclass, a tuple or a NumPy number is more than its JSON. Text that UTF-8 cannot carry appears backslash-escaped.
+"""
+
+from __future__ import annotations
+
+import json
+from math import isfinite
+from typing import Any
+
+from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.text import sendable
+
+JSON_BYTES = 1024 * 1024
+"""Larger values have no JSON."""
+
+DEPTH = 200
+"""Values nested deeper have none: a cycle never ends, and readers of JSON have limits of their own."""
+
+_encode = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
+).encode
+
+
+def json_of(value: object) -> bytes | None:
+    """Return the JSON text of an eligible value, UTF-8, else None. Never runs user code."""
+    kind = type(value)
+    try:
+        if kind is list or kind is dict:
+            if not _is_eligible(value):
+                return None
+        elif not _is_atom(kind, value):
+            return None
+        text = _encode(value)
+        try:
+            data = text.encode("utf-8")
+        except UnicodeEncodeError:
+            data = _encode(_escaped(value)).encode("utf-8")
+    except (ValueError, RuntimeError, RecursionError):
+        return None  # an int of too many digits; a dict that another thread changed meanwhile
+    return data if len(data) <= JSON_BYTES else None
+
+
+def _is_atom(kind: type, value: Any) -> bool:
+    if kind is str:
+        return len(value) <= JSON_BYTES
+    return kind is int or kind is bool or value is None or (kind is float and isfinite(value))
+
+
+def _is_eligible(value: object) -> bool:
+    """Tell whether a list or dict is eligible. What it costs is bounded: every part adds bytes to the JSON."""
+    room = JSON_BYTES
+    level: list[Any] = [value]
+    for _ in range(DEPTH):
+        deeper: list[Any] = []
+        for container in level:
+            size = _size(container, deeper) if len(container) <= room else None
+            if size is None or size > room:
+                return False
+            room -= size
+        if not deeper:
+            return True
+        level = deeper
+    return False
+
+
+def _size(container: Any, deeper: list[Any]) -> int | None:
+    """Return a lower bound of the size of the JSON of ``container``, without the containers in it: those go to ``deeper``.
+
+    None where a part or a key is not eligible.
+    """
+    size = 2 + len(container)
+    parts = container
+    if type(container) is dict:
+        for key in container:
+            if type(key) is not str:
+                return None
+            size += len(key) + 3
+        parts = container.values()
+    for part in parts:
+        kind = type(part)
+        if kind is list or kind is dict:
+            deeper.append(part)
+        elif not _is_atom(kind, part):
+            return None
+        elif kind is str:
+            size += len(part)
+    return size
+
+
+def _escaped(value: Any) -> Any:
+    """Return a copy whose strings UTF-8 can carry; of an eligible value, so not too deep."""
+    if type(value) is str:
+        return sendable(value)
+    if type(value) is list:
+        return [_escaped(part) for part in value]
+    if type(value) is dict:
+        return {sendable(key): _escaped(part) for key, part in value.items()}
+    return value

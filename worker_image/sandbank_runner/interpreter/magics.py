@@ -1,0 +1,99 @@
+"""Cells in IPython's syntax: ``%magic``, ``%%magic``, ``!command``, ``name?``.
+
+None of it is valid Python, so a cell that compiles never comes here, and IPython is imported by the first that does not
+(or that uses it by name). From then on ``get_ipython`` is a builtin, and IPython's ``display`` goes the session's way.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from types import CodeType, ModuleType
+from typing import Any
+
+from sandbank_runner.interpreter import after_import
+from sandbank_runner.interpreter.namespace import Namespace
+from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.source import Sources
+
+_SHELL_MODULE = "IPython.core.interactiveshell"
+_MARKS = re.compile(r"^[ \t]*(?:[%!?/,;]|>>> |In \[\d+\]: )|\?[ \t]*$|=[ \t]*[%!]", re.MULTILINE)
+"""What an IPython cell has somewhere; a regular expression cannot say more."""
+
+Code = tuple[CodeType | None, CodeType | None]
+
+
+class Magics:
+    """IPython in one session. ``run_nested`` runs source that a magic gives back, and returns its value."""
+
+    __slots__ = ("_is_making", "_namespace", "_run_nested", "_shell", "_sources")
+
+    def __init__(self, namespace: Namespace, sources: Sources, run_nested: Callable[[str], Any]) -> None:
+        self._namespace = namespace
+        self._sources = sources
+        self._run_nested = run_nested
+        self._shell: Any = None
+        self._is_making = False
+        if _SHELL_MODULE in sys.modules:  # preloaded
+            self._patch(sys.modules[_SHELL_MODULE])
+        else:
+            after_import.call(_SHELL_MODULE, self._patch)
+
+    def compile(self, text: str, cell: str) -> Code:
+        """Return (statements, last expression) of a cell in Python's syntax or in IPython's."""
+        if "get_ipython" in text:
+            self.shell()
+        try:
+            return self._sources.compile(text, cell)
+        except SyntaxError as error:
+            if not _MARKS.search(text):
+                raise
+            first = error
+        transformed = self._transform(text)
+        if transformed is None or transformed.strip() == text.strip():
+            raise first
+        try:
+            return self._sources.compile(transformed, cell)
+        except SyntaxError as error:
+            line = error.lineno or 0
+            lines = text.split("\n")
+            if 0 < line <= len(lines):  # as the user wrote it
+                error.text = lines[line - 1]
+            elif error.lineno is not None:
+                raise first from None
+            raise error from None
+
+    def shell(self) -> Any:
+        """Return IPython's shell of this session, made when it is needed first; None where IPython is not installed."""
+        if self._shell is None and not self._is_making:
+            self._is_making = True
+            try:
+                from sandbank_runner.interpreter import shell
+
+                self._shell = shell.make(self._namespace, self._run_nested)
+            except ModuleNotFoundError as error:
+                if (error.name or "").partition(".")[0] not in ("IPython", "traitlets"):
+                    raise
+            finally:
+                self._is_making = False
+        return self._shell
+
+    def _transform(self, text: str) -> str | None:
+        shell = self.shell()
+        if shell is None:
+            return None
+        transformed = shell.transform_cell(text)
+        return transformed if isinstance(transformed, str) else None
+
+    def _patch(self, module: ModuleType) -> None:
+        """Let whoever asks IPython for its shell get the session's, and no other be made."""
+        kind = module.InteractiveShell
+        original = kind.initialized.__func__
+
+        def initialized(cls: Any) -> bool:
+            if not original(cls):
+                self.shell()
+            return bool(original(cls))
+
+        kind.initialized = classmethod(initialized)

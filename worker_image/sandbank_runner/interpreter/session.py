@@ -1,0 +1,137 @@
+"""The interpreter's main loop: one message of the supervisor after the other."""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+from sandbank_runner.channel import Channel
+from sandbank_runner.interpreter import display, figures, forks
+from sandbank_runner.interpreter.execution import Executor, Outcome
+from sandbank_runner.interpreter.interrupts import Interrupts
+from sandbank_runner.interpreter.link import Link
+from sandbank_runner.interpreter.namespace import Namespace
+from sandbank_runner.interpreter.output import Output
+from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.turns import CHANNEL
+from sandbank_runner.interpreter.usage import Usage
+
+_getpid, _exit = os.getpid, os._exit
+BUG_EXIT_CODE = 70
+"""The runner's own code has failed; what it said is on stderr."""
+
+
+class Session:
+    """What the loop serves. Transactions, change reports and checkpoints are further handlers beside these."""
+
+    def __init__(self, link: Link, settings: Mapping[str, object]) -> None:
+        self._link = link
+        self._settings = settings
+        self._interrupts = Interrupts()
+        self._interrupts.install()
+        self._output = Output(link.descriptor)
+        self._usage = Usage()
+        workspace = settings.get("workspace")
+        self._executor = Executor(
+            Namespace(),
+            self._interrupts,
+            self._output,
+            workspace if isinstance(workspace, str) else os.getcwd(),
+        )
+        self._pid = _getpid()
+        self._operation: str | None = None
+        self._handlers = {"execute": self._execute, "setup": self._setup}
+        display.connect(self._publish)
+        builtins.display = display.display  # type: ignore[attr-defined]
+        forks.watch(link)
+
+    def serve(self) -> NoReturn:
+        """Say that we are ready, then do what is asked until the supervisor is gone."""
+        self._link.send(
+            {"type": "ready", "pid": self._pid, "missing_walls": self._settings.get("missing_walls") or []}
+        )
+        while True:
+            header, blobs = self._link.receive()
+            handler = self._handlers.get(header["type"])
+            if handler is not None:
+                handler(header, blobs)
+
+    def _setup(self, header: dict[str, Any], _blobs: tuple[bytes, ...]) -> None:
+        refused = []
+        for name, value in header["env"].items():
+            try:
+                os.environ[name] = value
+            except (ValueError, TypeError):  # null characters, an equals sign in the name
+                refused.append(name)
+        if "TZ" in header["env"]:
+            time.tzset()
+        self._link.send({"type": "setup_done", "refused": refused})
+
+    def _execute(self, header: dict[str, Any], blobs: tuple[bytes, ...]) -> None:
+        operation = self._operation = header["operation"]
+        self._usage.start()
+        outcome = self._executor.run(blobs[0] if blobs else b"", header["execution_count"])
+        self._operation = None
+        self._send_done(operation, outcome)
+
+    def _send_done(self, operation: str, outcome: Outcome) -> None:
+        seconds, peak = self._usage.stop()
+        self._link.send(
+            {
+                "type": "done",
+                "operation": operation,
+                "ok": outcome.error is None,
+                "mime": list(outcome.result),
+                "error": outcome.error,
+                "interrupted": outcome.interrupted,
+                "cpu_seconds": seconds,
+                "peak_memory_bytes": peak,
+            },
+            tuple(outcome.result.values()),
+        )
+
+    def _publish(
+        self, data: dict[str, bytes], metadata: dict[str, Any], display_id: str, update: bool
+    ) -> bool:
+        """Send a display of the operation that runs; False where none does, or another process asks."""
+        operation = self._operation
+        if operation is None or _getpid() != self._pid:
+            return False
+        self._output.flush()
+        self._output.turns.take(CHANNEL)
+        return self._link.send(
+            {
+                "type": "display",
+                "operation": operation,
+                "mime": list(data),
+                "metadata": metadata,
+                "display_id": display_id or None,
+                "update": update,
+            },
+            tuple(data.values()),
+        )
+
+
+def main(channel: Channel, settings: Mapping[str, object]) -> NoReturn:
+    """Serve a session in this process, which the template has just forked: for good.
+
+    Expects descriptor 0 at ``/dev/null``, the pipes at 1 and 2, the workspace as current directory, and SIGINT blocked.
+    Of ``settings`` it takes ``workspace`` (str) and ``missing_walls`` (list of str, told in ``ready``).
+    """
+    try:
+        sys.argv[:] = [""]
+        if "" not in sys.path:
+            sys.path.insert(0, "")  # modules in the current directory, as at the interactive prompt
+        figures.choose_backend()
+        Session(Link(channel.sock), settings).serve()
+    except BaseException as error:  # a process without its loop is of no use: the supervisor replaces it
+        try:
+            import traceback
+
+            os.write(2, "".join(traceback.format_exception(error)).encode("utf-8", "backslashreplace"))
+        finally:
+            _exit(BUG_EXIT_CODE)

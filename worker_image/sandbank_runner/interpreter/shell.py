@@ -1,0 +1,193 @@
+"""IPython's shell, embedded: its magics and its input syntax, on the session's namespace and streams.
+
+It does not take over: no display hook, no exception hook, no prompts, no threads, no history file, no names in the
+session's namespace but the one that ``%cd`` needs.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+from IPython.core import displaypub, formatters, interactiveshell
+from IPython.core.error import UsageError
+from traitlets.config import Config
+
+from sandbank_runner.interpreter import display, figures, formatting, registered_formatters, shell_magics
+from sandbank_runner.interpreter.mime import TEXT, bounded, encode_all
+from sandbank_runner.interpreter.namespace import Namespace
+from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+
+# Untyped on purpose: versions of IPython differ in their types, not in what is used here.
+DisplayPublisher: Any = displaypub.DisplayPublisher
+DisplayFormatter: Any = formatters.DisplayFormatter
+InteractiveShell: Any = interactiveshell.InteractiveShell
+
+DIRECTORY_HISTORY = "_dh"
+"""The name that ``%cd`` keeps its history under."""
+
+
+class Publisher(DisplayPublisher):  # type: ignore[misc]
+    """Sends what IPython's ``display`` publishes to the session's display."""
+
+    def publish(
+        self,
+        data: Any,
+        metadata: Any = None,
+        *_: Any,
+        transient: dict[str, Any] | None = None,
+        update: bool = False,
+        **__: Any,
+    ) -> None:
+        """Publish a bundle."""
+        name = str((transient or {}).get("display_id") or "")
+        display.send(bounded(encode_all(data)), dict(metadata or {}), name, update=update)
+
+    def clear_output(self, wait: bool = False) -> None:
+        """Do nothing: what was shown was shown."""
+
+
+class Formatter(DisplayFormatter):  # type: ignore[misc]
+    """Formats as the session does."""
+
+    def format(
+        self, obj: object, include: Any = None, exclude: Any = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return data and metadata of ``obj``; nothing where it shows itself."""
+        if formatting.shows_itself(obj):
+            return {}, {}
+        data, metadata = formatting.bundle(obj, include, exclude)
+        return {mime: _text_or_bytes(part) for mime, part in data.items()}, metadata
+
+
+class SessionShell(InteractiveShell):  # type: ignore[misc]
+    """The shell of a session. Made by :func:`make`."""
+
+    run_nested: Callable[[str], Any]
+
+    def init_profile_dir(self, profile_dir: Any) -> None:
+        """Have no profile."""
+        self.profile_dir = None
+        self._db: dict[str, Any] = {}
+
+    def init_virtualenv(self) -> None:
+        """Leave ``sys.path`` alone."""
+
+    def init_prompts(self) -> None:
+        """Leave ``sys.ps1`` alone: nobody is prompted."""
+
+    def init_user_ns(self) -> None:
+        """Leave the namespace alone."""
+        self.user_ns[DIRECTORY_HISTORY] = self.history_manager.dir_hist
+        self.user_ns_hidden[DIRECTORY_HISTORY] = self.user_ns[DIRECTORY_HISTORY]
+
+    def init_builtins(self) -> None:
+        """Make ``get_ipython`` a builtin; ``display`` is one already."""
+        original = builtins.display  # type: ignore[attr-defined]
+        super().init_builtins()
+        builtins.display = original  # type: ignore[attr-defined]
+        builtins.get_ipython = self.get_ipython  # type: ignore[attr-defined]
+
+    def init_display_formatter(self) -> None:
+        """Format as the session does, with what user code registers."""
+        self.display_formatter = Formatter(parent=self)
+        self.configurables.append(self.display_formatter)
+        registered_formatters.use(self.display_formatter.formatters)
+
+    def init_magics(self) -> None:
+        """Put ours over those that would start threads, install packages or look for a screen."""
+        super().init_magics()
+        shell_magics.register(self)
+
+    def system(self, cmd: str) -> None:
+        """Run a shell command on the session's own streams; its exit code is ``_exit_code``."""
+        command = self.var_expand(cmd, depth=1)
+        code = shell_magics.run_process(command, shell=True)  # noqa: S604 - what `!` is for
+        self.user_ns["_exit_code"] = code if code <= 128 else 128 - code
+        if self.system_raise_on_error and code:
+            raise subprocess.CalledProcessError(code, command)
+
+    system_piped = system_raw = system
+
+    def run_cell(self, raw_cell: str, *_: Any, **__: Any) -> None:
+        """Run a cell within the cell: of ``%%capture`` and the like. What it raises ends the operation."""
+        value = self.run_nested(raw_cell)
+        if value is None:
+            return
+        if sys.displayhook is sys.__displayhook__:
+            display.display(value)
+        else:
+            sys.displayhook(value)
+
+    def enable_gui(self, gui: str | None = None) -> None:
+        """Refuse event loops of windows."""
+        if gui not in (None, "inline", "agg"):
+            raise UsageError(f"no GUI here: {gui}")
+
+    def enable_matplotlib(self, gui: str | None = None) -> tuple[str, str]:
+        """Show figures in line, as they are anyway."""
+        if gui not in (None, "auto", "inline", "agg"):
+            raise UsageError(f"no Matplotlib backend {gui!r} here: figures are shown inline")
+        os.environ["MPLBACKEND"] = figures.BACKEND
+        figures.choose_backend()
+        return "inline", figures.BACKEND
+
+    def showtraceback(self, exc_tuple: Any = None, *_: Any, **__: Any) -> None:
+        """Raise what IPython would print, to end the operation with it."""
+        error = exc_tuple[1] if exc_tuple else sys.exc_info()[1]
+        if error is not None:
+            raise error
+
+    showsyntaxerror = showtraceback
+
+    def ask_yes_no(self, prompt: str, default: Any = None, interrupt: Any = None) -> bool:
+        """Answer yes: nobody can be asked."""
+        return True
+
+    def atexit_operations(self) -> None:
+        """Leave the end of a process to itself."""
+
+
+def make(namespace: Namespace, run_nested: Callable[[str], Any]) -> SessionShell:
+    """Make the shell of this process. It keeps its files below the directory for temporary ones."""
+    config = Config()
+    config.HistoryManager.enabled = False  # no database, and no thread that writes it
+    config.HistoryManager.hist_file = ":memory:"
+    directory = os.environ.setdefault("IPYTHONDIR", os.path.join(tempfile.gettempdir(), ".ipython"))
+    hooks = sys.displayhook, sys.excepthook
+    names = dict(namespace.names)
+    shell: SessionShell = SessionShell.instance(
+        config=config,
+        ipython_dir=directory,
+        user_module=namespace.module,
+        user_ns=namespace.names,
+        display_pub_class=Publisher,
+        autocall=0,
+        colors="nocolor",
+        xmode="Plain",
+    )
+    sys.displayhook, sys.excepthook = hooks
+    history = namespace.names[DIRECTORY_HISTORY]
+    namespace.names.clear()
+    namespace.names.update(names, **{DIRECTORY_HISTORY: history})
+    shell.run_nested = run_nested
+    shell.set_hook("show_in_pager", _page, 0)
+    return shell
+
+
+def _page(_shell: Any, data: Any, **_: Any) -> None:
+    """Display what ``name?`` and other magics would page through."""
+    bundle = data if isinstance(data, dict) else {TEXT: str(data)}
+    display.send(bounded(encode_all({TEXT: bundle.get(TEXT, "")})), {})
+
+
+def _text_or_bytes(part: bytes) -> str | bytes:
+    try:
+        return part.decode("utf-8")
+    except UnicodeDecodeError:
+        return part

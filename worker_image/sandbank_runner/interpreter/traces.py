@@ -1,0 +1,98 @@
+"""Tracebacks as the user should see them: without the runner's frames, and bounded however deep the recursion was."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections import deque
+from collections.abc import Iterator
+from traceback import FrameSummary, StackSummary, TracebackException
+from types import FrameType, TracebackType
+
+from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+
+_RUNNER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_DEEP = 2_000
+"""Frames up to which the standard library formats a traceback itself: it looks up the position of each."""
+_KEPT = 50
+"""Frames kept at either end of a traceback that is deeper."""
+_LINKS = 100
+"""Exceptions of one history that are looked at."""
+
+
+def format_error(error: BaseException, cell: str) -> tuple[str, list[FrameSummary]]:
+    """Return the traceback as Python prints it, and the frames of ``error`` itself, without those of the runner."""
+    if any(_depth(link.__traceback__) > _DEEP for link in _history(error)):
+        return _format_deep(error, cell)
+    whole = TracebackException(type(error), error, error.__traceback__, compact=True)
+    for part in _parts(whole):
+        part.stack = StackSummary.from_list(_without_runner(part.stack, cell))
+    lines = whole.format() if whole.stack else _format_bare(whole)
+    return "".join(lines), list(whole.stack)
+
+
+def _format_bare(whole: TracebackException) -> Iterator[str]:
+    """Format an error without frames, such as a syntax error: no header, as at the interactive prompt."""
+    if whole.__cause__ is None and whole.__context__ is None and not getattr(whole, "exceptions", None):
+        return whole.format_exception_only()
+    return whole.format()
+
+
+def _format_deep(error: BaseException, cell: str) -> tuple[str, list[FrameSummary]]:
+    """Format the ends of the traceback only, and nothing of the errors before it."""
+    first: list[tuple[FrameType, int]] = []
+    last: deque[tuple[FrameType, int]] = deque(maxlen=_KEPT)
+    count = 0
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_filename.startswith(_RUNNER):
+            continue
+        count += 1
+        if len(first) < _KEPT:
+            first.append((frame, line))
+        else:
+            last.append((frame, line))
+    head = _without_runner(StackSummary.extract(iter(first)), cell)
+    tail = list(StackSummary.extract(iter(last)))
+    lines = ["Traceback (most recent call last):\n", *traceback.format_list(head)]
+    if count > len(first) + len(last):
+        lines.append(f"  … {count - len(first) - len(last)} frames left out …\n")
+    lines += traceback.format_list(tail)
+    lines += traceback.format_exception_only(type(error), error)
+    return "".join(lines), head + tail
+
+
+def _without_runner(stack: list[FrameSummary], cell: str) -> list[FrameSummary]:
+    """Drop how the runner came to the cell (the event loop's frames among it), and its frames further in."""
+    start = next((at for at, frame in enumerate(stack) if frame.filename == cell), 0)
+    return [frame for frame in stack[start:] if not frame.filename.startswith(_RUNNER)]
+
+
+def _parts(whole: TracebackException) -> Iterator[TracebackException]:
+    """Yield ``whole``, its causes, contexts and members of groups."""
+    waiting: list[TracebackException | None] = [whole]
+    while waiting:
+        part = waiting.pop()
+        if part is None:
+            continue
+        yield part
+        waiting += [part.__cause__, part.__context__, *(getattr(part, "exceptions", None) or ())]
+
+
+def _history(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting and len(seen) < _LINKS:
+        link = waiting.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        waiting += [link.__cause__, link.__context__]
+
+
+def _depth(step: TracebackType | None) -> int:
+    depth = 0
+    while step is not None and depth <= _DEEP:
+        depth += 1
+        step = step.tb_next
+    return depth
