@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from pathlib import Path
 
 from sandbank_server.runtimes.base import RuntimeUnavailable
 from sandbank_server.runtimes.identity import check_sandbox_id, is_sandbox_id
+from sandbank_server.runtimes.removal import remove_tree
 
 
 class HostDirectories:
@@ -50,9 +50,7 @@ class HostDirectories:
         is root: then False is returned, and what is left is moved out of the way, to ``sandboxes/.left``.
         """
         outer = self._root / check_sandbox_id(sandbox_id)
-        # Does not follow links, so a sandbox cannot lead it elsewhere.
-        shutil.rmtree(outer, ignore_errors=True)
-        if not os.path.lexists(outer):
+        if remove_tree(str(outer)):
             return True
         left = self._root / ".left"
         left.mkdir(mode=0o700, exist_ok=True)

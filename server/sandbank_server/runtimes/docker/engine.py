@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +60,10 @@ class Engine:
 
     def connect(self) -> APIClient:
         """Return a client of its own, for a thread of its own. Blocks; raises what the library raises."""
+        # Tried first by hand: the library leaves a socket open when it cannot connect, and buries the reason.
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(self._seconds)
+            probe.connect(self.url.removeprefix("unix://"))
         return APIClient(base_url=self.url, version="auto", timeout=math.ceil(self._seconds))
 
     async def call(self, what: str, function: Callable[[APIClient], Result]) -> Result:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from typing import Any
 from sandbank_server.runtimes.base import RuntimeUnavailable, SandboxSpec
 from sandbank_server.runtimes.identity import check_sandbox_id, is_sandbox_id
 from sandbank_server.runtimes.local.processes import Process
+from sandbank_server.runtimes.removal import remove_tree
 from sandbank_server.runtimes.supervisor import SOCKET_NAME
 
 LOG_BYTES = 1 << 20
@@ -98,14 +98,7 @@ class LocalDirectory:
 
     def remove(self) -> bool:
         """Remove it with all that is in it; False when something could not be."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        if os.path.lexists(self.path):
-            # User code takes its own permissions away sometimes.
-            for directory, _, _ in os.walk(self.path):
-                with suppress(OSError):
-                    os.chmod(directory, 0o700)
-            shutil.rmtree(self.path, ignore_errors=True)
-        return not os.path.lexists(self.path)
+        return remove_tree(str(self.path))
 
 
 class LocalDirectories:

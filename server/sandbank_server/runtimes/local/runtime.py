@@ -183,8 +183,8 @@ class LocalRuntime(SandboxRuntime):
     def _end(self, directory: LocalDirectory) -> None:
         process = self._process(directory)
         ended = process is None or not process.alive() or end_tree(process, _END_SECONDS)
-        # A supervisor that died before takes its interpreter along, but not what user code had started: that is
-        # known by its environment, as long as user code did not clear it.
+        # A supervisor that died before takes its interpreter along, but not what user code had started: that
+        # is known by its environment, as long as user code did not clear it.
         ended = end_marked(f"{SANDBOX_VARIABLE}={directory.sandbox_id}", _END_SECONDS) and ended
         if not ended:
             raise RuntimeUnavailable(f"processes of {directory.sandbox_id} cannot be killed")
@@ -195,8 +195,8 @@ class LocalRuntime(SandboxRuntime):
         """Return a sandbox's supervisor: the one started here, the one noted, or the one that says so."""
         if watch := self._watches.get(directory.sandbox_id):
             return watch.process
-        # The file may be missing, when the control plane was killed before it wrote it, or be user code's: so it
-        # only says which one, of the processes that look like this sandbox's supervisor.
+        # The file may be missing, when the control plane was killed before it wrote it, or be user code's: so
+        # it only says which one, of the processes that look like this sandbox's supervisor.
         found = find_by_argument(directory.sandbox_id)
         noted = directory.process()
         return noted if noted in found else next(iter(found), None)
