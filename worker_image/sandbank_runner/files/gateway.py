@@ -80,8 +80,10 @@ class _Exchange:
 
         An upload goes on while its answer is awaited: the answer may come early, and then is the last word.
         """
+        with contextlib.suppress(OSError):  # it is gone; but it may have said something first
+            await self._helper.send(request)
         listening = asyncio.ensure_future(self._listen())
-        answering = asyncio.ensure_future(self._answer(request))
+        answering = asyncio.ensure_future(self._answer())
         try:
             await asyncio.wait((listening, answering), return_when=asyncio.FIRST_COMPLETED)
             if answering.done():
@@ -116,10 +118,9 @@ class _Exchange:
             elif chunk.last:
                 return
 
-    async def _answer(self, request: bytes) -> None:
+    async def _answer(self) -> None:
         """Pass on what the helper says."""
         try:
-            await self._helper.send(request)
             kind, body = await self._helper.receive()
             if kind != HEADER:
                 raise FileProtocolError("no answer came first")

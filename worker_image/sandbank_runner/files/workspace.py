@@ -20,7 +20,8 @@ _NO_MAGIC_LINKS, _BENEATH = 0x02, 0x08
 _ATTEMPTS = 64
 """EAGAIN: something on the way was renamed meanwhile. User code can do that for ever, but not to us."""
 
-_OPEN = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
+_FOR_READING = os.O_NONBLOCK | os.O_NOCTTY
+"""Never wait for a fifo's other end. Unlike ``open``, this call refuses them together with O_PATH."""
 
 
 class Workspace:
@@ -33,8 +34,9 @@ class Workspace:
 
     def open(self, parts: list[bytes], flags: int) -> int:
         """Open what ``parts`` lead to and return its descriptor. Never blocks, not even on a fifo. Raises OSError."""
+        flags |= os.O_CLOEXEC | (0 if flags & os.O_PATH else _FOR_READING)
         path = ctypes.create_string_buffer(b"/".join(parts) or b".")
-        how = ctypes.create_string_buffer(struct.pack("QQQ", flags | _OPEN, 0, _NO_MAGIC_LINKS | _BENEATH))
+        how = ctypes.create_string_buffer(struct.pack("QQQ", flags, 0, _NO_MAGIC_LINKS | _BENEATH))
         for attempt in range(_ATTEMPTS):
             try:
                 return system_call(
