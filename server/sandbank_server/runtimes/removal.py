@@ -15,17 +15,22 @@ def remove_tree(path: str) -> bool:
     from itself are given back. Nobody may change the tree meanwhile.
     """
     try:
-        top = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        found = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return True
     except OSError:
         return False
     try:
+        itself = f"/proc/self/fd/{found}"
         with suppress(OSError):
-            os.fchmod(top, 0o700)
-        _empty(top)
+            os.chmod(itself, 0o700)
+            top = os.open(itself, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                _empty(top)
+            finally:
+                os.close(top)
     finally:
-        os.close(top)
+        os.close(found)
     try:
         os.rmdir(path)
     except FileNotFoundError:
