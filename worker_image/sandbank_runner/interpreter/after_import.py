@@ -8,7 +8,9 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
 
 Hook = Callable[[ModuleType], None]
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from sandbank_runner.interpreter import formatting
 from sandbank_runner.interpreter.mime import TEXT, bounded, encode_all
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.text import sendable
+
+seal(globals())
 
 Publish = Callable[[dict[str, bytes], dict[str, Any], str, bool], bool]
 """Takes data, metadata, display id and whether it replaces what that id showed; False where nobody listens."""

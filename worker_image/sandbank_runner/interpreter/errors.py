@@ -7,9 +7,11 @@ import sys
 from traceback import FrameSummary
 from typing import Any
 
-from sandbank_runner.interpreter.sealed import __builtins__, give_back, put_back  # noqa: F401
+from sandbank_runner.interpreter.sealed import give_back, put_back, seal
 from sandbank_runner.interpreter.text import sendable, shortened
 from sandbank_runner.interpreter.traces import format_error
+
+seal(globals())
 
 _MESSAGE_CHARACTERS = 64 * 1024
 _TRACEBACK_CHARACTERS = 200 * 1024

@@ -7,10 +7,12 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from sandbank_runner.interpreter.interrupts import Interrupts
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
 
 if TYPE_CHECKING:
     import asyncio
+
+seal(globals())
 
 
 class SessionLoop:

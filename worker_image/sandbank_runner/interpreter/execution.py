@@ -24,8 +24,10 @@ from sandbank_runner.interpreter.magics import Magics
 from sandbank_runner.interpreter.namespace import Namespace
 from sandbank_runner.interpreter.output import Output
 from sandbank_runner.interpreter.probes import Probes
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.source import Sources, decode
+
+seal(globals())
 
 _eval = eval
 _IS_COROUTINE = inspect.CO_COROUTINE

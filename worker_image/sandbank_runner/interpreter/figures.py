@@ -7,7 +7,9 @@ import os
 import sys
 from typing import Any
 
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
 
 BACKEND = "module://sandbank_runner.interpreter.matplotlib_backend"
 

@@ -8,12 +8,14 @@ import traceback
 from typing import TYPE_CHECKING
 
 from sandbank_runner.interpreter.link import Link
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
 
 if TYPE_CHECKING:
     from typing import NoReturn
 
     from sandbank_runner.interpreter.output import Output
+
+seal(globals())
 
 _exit = os._exit
 _print = print

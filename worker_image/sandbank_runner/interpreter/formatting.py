@@ -14,9 +14,11 @@ from typing import Any
 from sandbank_runner.interpreter import figures, registered_formatters
 from sandbank_runner.interpreter.json_values import json_of
 from sandbank_runner.interpreter.mime import TEXT, Bundle, bounded, cut_text, encode, encode_all
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.text import encoded
 from sandbank_runner.interpreter.traces import format_error
+
+seal(globals())
 
 _METHODS = (
     ("text/html", "_repr_html_"),

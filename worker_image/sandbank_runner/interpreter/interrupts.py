@@ -13,7 +13,7 @@ from __future__ import annotations
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.signals import (
     EVERY,
     SIG_SETMASK,
@@ -26,6 +26,8 @@ from sandbank_runner.interpreter.signals import (
 
 if TYPE_CHECKING:
     import asyncio
+
+seal(globals())
 
 _LOOP_MODULES = frozenset(
     ["asyncio.base_events", "asyncio.events", "asyncio.runners", "asyncio.unix_events", "selectors"]

@@ -10,8 +10,10 @@ import json
 from math import isfinite
 from typing import Any
 
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.text import sendable
+
+seal(globals())
 
 JSON_BYTES = 1024 * 1024
 """Larger values have no JSON."""
@@ -67,7 +69,7 @@ def _is_eligible(value: object) -> bool:
 
 
 def _size(container: Any, deeper: list[Any]) -> int | None:
-    """Return a lower bound of the size of the JSON of ``container``, without the containers in it: those go to ``deeper``.
+    """Return a lower bound of the JSON's size of ``container`` without the containers in it, which go to ``deeper``.
 
     None where a part or a key is not eligible.
     """

@@ -17,8 +17,10 @@ from struct import Struct
 from typing import Any
 
 from sandbank_runner.channel import MESSAGE_BYTES, PACKET_BYTES
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.signals import EVERY, SIG_BLOCK, SIG_SETMASK, sigmask
+
+seal(globals())
 
 _length = Struct(">I")
 _pack, _unpack = _length.pack, _length.unpack_from

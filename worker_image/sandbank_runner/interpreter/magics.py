@@ -14,8 +14,10 @@ from typing import Any
 
 from sandbank_runner.interpreter import after_import
 from sandbank_runner.interpreter.namespace import Namespace
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.source import Sources
+
+seal(globals())
 
 _SHELL_MODULE = "IPython.core.interactiveshell"
 _MARKS = re.compile(r"^[ \t]*(?:[%!?/,;]|>>> |In \[\d+\]: )|\?[ \t]*$|=[ \t]*[%!]", re.MULTILINE)

@@ -6,8 +6,10 @@ import base64
 import json
 from typing import Any
 
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.text import encoded
+
+seal(globals())
 
 TEXT = "text/plain"
 TEXT_BYTES = 1024 * 1024

@@ -7,7 +7,9 @@ import sys
 from types import ModuleType
 from typing import Any
 
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
 
 OWN_NAMES = frozenset(
     ["__annotations__", "__builtins__", "__doc__", "__loader__", "__name__", "__package__", "__spec__", "_"]

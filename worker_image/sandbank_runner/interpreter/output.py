@@ -15,8 +15,10 @@ import sys
 from fcntl import F_DUPFD_CLOEXEC, fcntl
 from typing import Any, Final
 
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.turns import Turns
+
+seal(globals())
 
 _dup2, _write, _set_blocking = os.dup2, os.write, os.set_blocking
 _TextIOWrapper = io.TextIOWrapper

@@ -1,9 +1,9 @@
 """A private copy of the builtins, for the runner's own functions.
 
-A function finds its builtins through the ``__builtins__`` of the module that it was defined in. A module that begins
-with ``from sandbank_runner.interpreter.sealed import __builtins__`` therefore goes on working when user code replaces
-``builtins.len`` or empties the module. The standard library has no such protection: where the runner calls it with
-something at stake, it puts the builtins back for the moment (:func:`put_back`).
+A function finds its builtins through the ``__builtins__`` of the module that it was defined in. A module that calls
+:func:`seal` before it defines any therefore goes on working when user code replaces ``builtins.len`` or empties the
+module. The standard library has no such protection: where the runner calls it with something at stake, it puts the
+builtins back for the moment (:func:`put_back`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ from typing import Any
 
 _living: dict[str, Any] = vars(builtins)
 _pristine = dict(_living)
-__builtins__: dict[str, Any] = _pristine  # type: ignore[no-redef]
+
+
+def seal(module: dict[str, Any]) -> None:
+    """Give the functions that will be defined in a module, whose ``globals()`` these are, builtins of their own."""
+    module["__builtins__"] = _pristine
+
+
+seal(globals())
 
 
 def put_back() -> dict[str, Any] | None:

@@ -16,9 +16,11 @@ from sandbank_runner.interpreter.interrupts import Interrupts
 from sandbank_runner.interpreter.link import Link
 from sandbank_runner.interpreter.namespace import Namespace
 from sandbank_runner.interpreter.output import Output
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.turns import CHANNEL
 from sandbank_runner.interpreter.usage import Usage
+
+seal(globals())
 
 _getpid, _exit = os.getpid, os._exit
 BUG_EXIT_CODE = 70

@@ -21,7 +21,9 @@ from traitlets.config import Config
 from sandbank_runner.interpreter import display, figures, formatting, registered_formatters, shell_magics
 from sandbank_runner.interpreter.mime import TEXT, bounded, encode_all
 from sandbank_runner.interpreter.namespace import Namespace
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
 
 # Untyped on purpose: versions of IPython differ in their types, not in what is used here.
 DisplayPublisher: Any = displaypub.DisplayPublisher

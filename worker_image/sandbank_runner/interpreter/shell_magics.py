@@ -11,7 +11,9 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
 
 _INSTALLERS = ("pip", "conda", "mamba", "micromamba", "uv")
 _SCRIPTS = ("bash", "sh", "perl", "ruby", "python", "python2", "python3", "pypy")

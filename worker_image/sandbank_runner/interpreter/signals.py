@@ -6,7 +6,9 @@ import _signal  # type: ignore[import-not-found]
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
 
 SIGINT: int = int(_signal.SIGINT)
 SIG_BLOCK: int = _signal.SIG_BLOCK

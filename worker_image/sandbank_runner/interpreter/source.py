@@ -8,7 +8,9 @@ import linecache
 from collections import OrderedDict
 from types import CodeType
 
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
 
 _compile = compile
 _AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
 
 _isascii = str.isascii
 _encode = str.encode

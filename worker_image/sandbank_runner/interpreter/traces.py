@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from traceback import FrameSummary, StackSummary, TracebackException
 from types import FrameType, TracebackType
 
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
 
 _RUNNER = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _DEEP = 2_000

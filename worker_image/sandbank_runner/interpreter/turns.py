@@ -14,7 +14,9 @@ from collections.abc import Mapping
 from termios import FIONREAD, TIOCOUTQ
 from typing import Final
 
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
 
 CHANNEL: Final = 0
 """Whose turn it is besides 1 and 2, the pipes."""

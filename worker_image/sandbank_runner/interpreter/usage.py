@@ -5,7 +5,9 @@ from __future__ import annotations
 import resource
 import time
 
-from sandbank_runner.interpreter.sealed import __builtins__  # noqa: F401
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
 
 _process_time = time.process_time
 _getrusage = resource.getrusage
