@@ -1,0 +1,56 @@
+"""What is counted of sessions, operations and interpreters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from sandbank.v1 import execution_pb2
+
+from sandbank_server.observability.metrics import Metrics
+
+_SIGNAL = re.compile(r"SIG[A-Z0-9]{2,10}")
+_CAUSES = ("out of memory", "exited", "timeout", "cancel")
+
+SpanMaker = Callable[[execution_pb2.Operation, str], None]
+
+
+class SessionMetrics:
+    """Implements ``sessions.ports.SessionObserver``."""
+
+    def __init__(self, metrics: Metrics, make_span: SpanMaker | None = None) -> None:
+        self._metrics = metrics
+        self._make_span = make_span
+
+    def operation_finished(self, template: str, operation: execution_pb2.Operation, traceparent: str) -> None:
+        """Count an operation that ended, and make its span when traces are on."""
+        metrics = self._metrics
+        state = execution_pb2.Operation.State.Name(operation.state).removeprefix("STATE_").lower()
+        outcome = execution_pb2.Operation.Outcome.Name(operation.outcome).removeprefix("OUTCOME_").lower()
+        metrics.operations.labels(state, outcome).inc()
+        wall = operation.usage.wall_time
+        metrics.operation_seconds.labels(state).observe(max(0.0, wall.seconds + wall.nanos / 1e9))
+        if operation.dropped_output_bytes > 0:
+            metrics.dropped_output_bytes.inc(operation.dropped_output_bytes)
+        if self._make_span is not None:
+            self._make_span(operation, traceparent)
+
+    def interpreter_crashed(self, template: str, reason: str) -> None:
+        """Count an interpreter that was replaced, by a cause of a bounded set: the text came from a sandbox."""
+        self._metrics.interpreter_crashes.labels(cause_of(reason)).inc()
+
+    def link_lost(self, template: str, *, found_again: bool) -> None:
+        """Count a link that broke and was mended, or not."""
+        if found_again:
+            self._metrics.link_reconnects.inc()
+        else:
+            self._metrics.link_faults.labels("lost").inc()
+
+
+def cause_of(reason: str) -> str:
+    """Return the cause that a reason names: a signal, one of a few words, or ``other``."""
+    for cause in _CAUSES:
+        if cause in reason:
+            return cause
+    named = _SIGNAL.search(reason)
+    return named.group() if named else "other"
