@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import secrets
+import select
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import docker
 import pytest
+from sandbank_runner.v1 import runner_pb2
 from sandbank_server.runners.link import RunnerLink
 from sandbank_server.runtimes.base import LaunchedSandbox, ObservedSandbox, SandboxRuntime, SandboxSpec
 from sandbank_server.runtimes.docker import DockerRuntime, DockerSettings
@@ -113,7 +116,10 @@ class LocalSubject(Subject):
 
     def kill(self, sandbox_id: str) -> None:
         (pid,) = (pid for pid, command in processes() if command.split(b"\0")[-2:-1] == [sandbox_id.encode()])
+        descriptor = os.pidfd_open(pid)
         os.kill(pid, 9)
+        select.select([descriptor], [], [])
+        os.close(descriptor)
 
     def traces(self) -> list[str]:
         return os.listdir(self.data_dir / "local")
@@ -164,6 +170,36 @@ async def subject(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         await made.runtime.close()
         if isinstance(made, DockerSubject):
             made.engine.close()
+
+
+class Finish:
+    """A link's sink that waits for the end of one operation."""
+
+    def __init__(self) -> None:
+        self.finished = asyncio.Event()
+
+    def on_events(self, events: runner_pb2.Events) -> None:
+        """See the last one."""
+        if events.finished:
+            self.finished.set()
+
+    def on_background(self, background: runner_pb2.Background) -> None:
+        """Ignore."""
+
+    def on_interpreter_replaced(self, replaced: runner_pb2.InterpreterReplaced) -> None:
+        """Ignore."""
+
+
+async def run_code(link: RunnerLink, code: str) -> None:
+    """Run user code in a sandbox to its end, as its session would."""
+    finish = Finish()
+    link.set_sink(finish)
+    await link.request(assign=runner_pb2.Assign(session_id="s-contract"))
+    submit = runner_pb2.Submit(operation_id="op-1", code=code, max_output_bytes=1 << 20)
+    submit.timeout.FromSeconds(60)
+    link.submit(submit)
+    async with asyncio.timeout(60):
+        await finish.finished.wait()
 
 
 def preloading(spec: SandboxSpec, *modules: str) -> SandboxSpec:

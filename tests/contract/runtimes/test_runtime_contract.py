@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -10,7 +12,7 @@ import pytest
 from sandbank_server.runtimes.base import LaunchFailed, SandboxExit, SandboxStats
 from sandbank_server.runtimes.dial import NotListening, open_socket
 
-from tests.contract.runtimes.conftest import Subject, preloading, processes_of
+from tests.contract.runtimes.conftest import Subject, preloading, processes_of, run_code
 
 WAIT_SECONDS = 60.0
 
@@ -55,6 +57,49 @@ async def test_destroy_leaves_nothing(subject: Subject) -> None:
     assert await subject.runtime.list_sandboxes() == []
     with pytest.raises(NotListening):
         open_socket(launched.endpoint)
+
+
+SCATTER = """
+import os, subprocess, time
+# A child, a daemon that left its session and its parent, and one that ignores polite signals.
+subprocess.Popen(["sleep", "1000"])
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execlp("sleep", "sleep", "1000")
+    os._exit(0)
+subprocess.Popen(["sh", "-c", "trap '' TERM INT HUP; sleep 1000; sleep 1000"], start_new_session=True)
+open("deep", "w").close()
+os.makedirs("/".join(["d"] * 600))
+os.chmod("d", 0)
+"""
+
+
+@pytest.mark.parametrize("supervisor", ["alive", "killed"])
+async def test_destroy_ends_all_that_user_code_started(subject: Subject, supervisor: str) -> None:
+    """Daemons and stubborn processes end too, whether their supervisor still lives or was killed before."""
+    launched = await subject.launch()
+    async with subject.greeted(launched) as link:
+        await run_code(link, SCATTER)
+        assert len(processes_of(launched.sandbox_id)) >= 5
+        if supervisor == "killed":
+            subject.kill(launched.sandbox_id)
+    await subject.runtime.destroy(launched.sandbox_id)
+    assert processes_of(launched.sandbox_id) == []
+    assert subject.traces() == []
+
+
+async def test_interpreter_dies_with_its_supervisor(subject: Subject) -> None:
+    """No template and no interpreter outlives a killed supervisor, even before anybody cleans up."""
+    launched = await subject.launch()
+    async with subject.greeted(launched):
+        watched = [os.pidfd_open(pid) for pid in processes_of(launched.sandbox_id)]
+        assert len(watched) >= 2
+        subject.kill(launched.sandbox_id)
+    for descriptor in watched:
+        ended, _, _ = await asyncio.to_thread(select.select, [descriptor], [], [], WAIT_SECONDS)
+        os.close(descriptor)
+        assert ended
 
 
 async def test_destroy_is_idempotent(subject: Subject) -> None:
