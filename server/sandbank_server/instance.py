@@ -6,6 +6,7 @@ process id and address, for `sandbank drain` and for people.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -45,7 +46,7 @@ class Instance:
     def __init__(self, directory: Path, descriptor: int) -> None:
         self.directory = directory
         self._descriptor = descriptor
-        self.identity = _identity(directory)
+        self.identity = identity_of(directory)
         self.publish("")
 
     @classmethod
@@ -119,14 +120,18 @@ def _whose(directory: Path) -> str:
     return "" if running is None else f" (process {running.pid})"
 
 
-def _identity(directory: Path) -> Identity:
+def identity_of(directory: Path) -> Identity:
+    """Return who the installation is, making it and its directory where missing. Raises :class:`InstanceError`."""
     path = directory / IDENTITY_NAME
     try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.exists():
+            _make_identity(path)
         facts = json.loads(path.read_bytes())
         return Identity(str(facts["id"]), bytes.fromhex(facts["secret"]))
-    except FileNotFoundError:
-        return _new_identity(path)
-    except (OSError, ValueError, KeyError, TypeError):
+    except OSError as error:
+        raise InstanceError(f"{path} cannot be read: {error.strerror}") from None
+    except (ValueError, KeyError, TypeError):
         # A new one would take this installation's sandboxes for a stranger's, and leave them running for
         # ever.
         raise InstanceError(
@@ -134,10 +139,10 @@ def _identity(directory: Path) -> Identity:
         ) from None
 
 
-def _new_identity(path: Path) -> Identity:
+def _make_identity(path: Path) -> None:
     identity = Identity(secrets.token_hex(6), secrets.token_bytes(32))
     text = json.dumps({"id": identity.id, "secret": identity.secret.hex()}) + "\n"
-    temporary = path.with_suffix(".new")
+    temporary = path.with_suffix(f".{os.getpid()}")
     try:
         descriptor = os.open(
             temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600
@@ -146,7 +151,9 @@ def _new_identity(path: Path) -> Identity:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        # Never over one that another process just made.
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+        os.unlink(temporary)
     except OSError as error:
         raise InstanceError(f"{path} cannot be written: {error.strerror}") from None
-    return identity

@@ -80,10 +80,10 @@ def _example_templates() -> list[str]:
     lines = [
         "",
         "",
-        "# The kinds of sandbox: [templates.NAME]. Two come with Sandbank; what stands here changes them or",
-        "# adds others. `packages` are locked when the image is first built; `requirements` is a locked file instead. `preload`",
-        "# lists modules that every interpreter finds imported. `memory` is all that a sandbox may use, workspace",
-        "# and /tmp included.",
+        "# The kinds of sandbox: [templates.NAME]. Two come with Sandbank; what stands here changes them or adds",
+        "# others. `packages` are locked when the image is first built; `requirements` is a locked file instead.",
+        "# `preload` lists modules that every interpreter finds imported. `memory` is all that a sandbox may use,",
+        "# workspace and /tmp included.",
     ]
     for name, spec in SHIPPED_TEMPLATES.items():
         lines += ["", f"#[templates.{name}]"]

@@ -1,5 +1,6 @@
 """What PoolService needs of the pools. Structural: whatever has these attributes will do."""
 
+# ruff: noqa: D102 - the attributes are those of the public messages, described there
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
@@ -84,4 +85,7 @@ class Pools(Protocol):
         """Change the size of a pool; None: as configured. BadFieldError for sizes that contradict each other."""
 
     def watch(self, template: str | None) -> AsyncIterator[PoolChange]:
-        """Yield the changes of one pool, or of all; merged for a slow reader; ends when the pools close."""
+        """Yield the changes of one pool, or of all, from the moment of the call, not of the first step.
+
+        Merged for a slow reader; ends when the pools close.
+        """

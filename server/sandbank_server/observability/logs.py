@@ -32,11 +32,11 @@ _DEPTH_LIMIT = 6
 def configure_logs(level: str = "info", fmt: LogFormat = "console", stream: TextIO | None = None) -> None:
     """Set up logging for the process, to standard error unless told otherwise. May be called again."""
     number = logging.getLevelNamesMapping()[level.upper()]
-    stream = stream if stream is not None else sys.stderr
     structlog.configure(
-        processors=_processors(fmt, color=fmt == "console" and stream.isatty()),
+        processors=_processors(fmt, color=fmt == "console" and (stream or sys.stderr).isatty()),
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=lambda *names: _NamedPrinter(stream, *names),
+        # Looked up for every line: a progress display puts itself in the place of standard error.
+        logger_factory=lambda *names: _NamedPrinter(stream or sys.stderr, *names),
         cache_logger_on_first_use=False,
     )
     root = logging.getLogger()
