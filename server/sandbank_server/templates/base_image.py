@@ -61,17 +61,23 @@ def ensure_base(engine: ImageEngine, base: str, options: BuildOptions, watch: Bu
             if image is None:
                 watch.enter(BuildPhase.BASE)
                 image = (
-                    _pull(engine, base, options, watch) if base else _make_standard(engine, options, watch)
+                    _pull_named(engine, base, options, watch)
+                    if base
+                    else _make_standard(engine, options, watch)
                 )
     return _probe(engine, image, options)
 
 
-def _pull(engine: ImageEngine, reference: str, options: BuildOptions, watch: BuildWatch) -> EngineImage:
+def _pull_named(engine: ImageEngine, reference: str, options: BuildOptions, watch: BuildWatch) -> EngineImage:
     if not engine.registry_has(reference, timeout=options.registry_seconds):
         raise TemplateBuildError(
             f"the engine has no image {reference}, and no registry answered for it in "
             f"{options.registry_seconds:g} s: load it into the engine, or correct the template's `base`"
         )
+    return _pull(engine, reference, watch)
+
+
+def _pull(engine: ImageEngine, reference: str, watch: BuildWatch) -> EngineImage:
     watch.note(f"pulling {reference}")
     engine.pull(reference, watch=watch, timeout=_PULL_SECONDS)
     image = engine.find(reference)
@@ -85,7 +91,7 @@ def _make_standard(engine: ImageEngine, options: BuildOptions, watch: BuildWatch
     watch.note(f"asking the registry for {options.registry_image}")
     if engine.registry_has(options.registry_image, timeout=options.registry_seconds):
         try:
-            pulled = _pull(engine, options.registry_image, options, watch)
+            pulled = _pull(engine, options.registry_image, watch)
         except TemplateBuildError as error:
             watch.note(f"the registry answered, but the pull failed: {error}")
         else:
