@@ -27,7 +27,13 @@ Exit codes: 0 all went well · 1 the code failed · 2 wrong usage · 3 the serve
 def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
     """Return the command line; the server's part is loaded only where the arguments may ask for it."""
     app = typer.Typer(
-        name="sandbank", help=HELP, no_args_is_help=True, add_completion=False, rich_markup_mode=None
+        name="sandbank",
+        help=HELP,
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        # A fault of our own is shown as Python shows it: without the frames' variables, a token among them.
+        pretty_exceptions_enable=False,
     )
     command(app, "run")(running.run_file)
     command(app, "exec")(running.exec_code)
