@@ -1,7 +1,7 @@
 """Ids, injected: random for real, counted in tests.
 
-All match the public rule ``[A-Za-z0-9._-]{1,128}``. A session's id is also what a stranger would have to guess,
-hence 20 characters (103 bits) for everything but sandboxes, whose ids never give access to anything.
+All match the public rule ``[A-Za-z0-9._-]{1,128}``. A session's id is also what a stranger would have to
+guess, hence 20 characters (103 bits) for everything but sandboxes, whose ids never give access to anything.
 """
 
 from __future__ import annotations
