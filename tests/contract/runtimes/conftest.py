@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import secrets
 import select
@@ -86,7 +85,7 @@ class DockerSubject(Subject):
 
     def __init__(self, data_dir: Path) -> None:
         self.installation = "contract-" + secrets.token_hex(4)
-        self.image = slim_image()
+        self.image = image_of(SLIM)
         self.engine = docker.APIClient(version="auto", timeout=60)
         super().__init__(data_dir)
 
@@ -146,14 +145,19 @@ def processes_of(sandbox_id: str) -> list[int]:
     return found
 
 
-@functools.cache
-def slim_image() -> str:
-    """Return the image of the template `slim`, built if need be."""
-    engine = ImageEngine.connect()
-    try:
-        return build_template(engine, SLIM, BuildOptions(default_cache_directory(os.environ))).reference
-    finally:
-        engine.close()
+def image_of(template: TemplateSpec) -> str:
+    """Return the image of a template, built if need be."""
+    if template.name not in _IMAGES:
+        engine = ImageEngine.connect()
+        try:
+            options = BuildOptions(default_cache_directory(os.environ))
+            _IMAGES[template.name] = build_template(engine, template, options).reference
+        finally:
+            engine.close()
+    return _IMAGES[template.name]
+
+
+_IMAGES: dict[str, str] = {}
 
 
 @pytest.fixture(params=[pytest.param("docker", marks=pytest.mark.engine), "local"])
