@@ -1,1 +1,3 @@
 """The control plane of Sandbank."""
+
+__version__ = "0.1.0"

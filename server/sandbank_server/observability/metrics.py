@@ -7,7 +7,7 @@ could fill the memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -34,6 +34,7 @@ class Metrics:
         self._define_calls()
         self._define_pool()
         self._define_sessions()
+        self.before_scrape: list[Callable[[], None]] = []
         self._rpc_cache: dict[tuple[str, str], Histogram] = {}
 
     def _define_calls(self) -> None:
@@ -86,8 +87,8 @@ class Metrics:
         )
         self.sandbox_exits = Counter(
             "sandbank_sandbox_exits",
-            "Sandboxes that died by themselves.",
-            ["template", "cause"],
+            "Sandboxes that died by themselves, by what they were.",
+            ["template", "state"],
             registry=registry,
         )
 
@@ -134,5 +135,7 @@ class Metrics:
             gauge.labels(**labels, state=state).set(count)
 
     def text(self) -> bytes:
-        """Return all metrics as Prometheus reads them."""
+        """Return all metrics as Prometheus reads them; what only has a value now is read first."""
+        for read in self.before_scrape:
+            read()
         return bytes(generate_latest(self.registry))

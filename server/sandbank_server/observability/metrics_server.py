@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 import structlog
 
@@ -22,8 +23,10 @@ _TIMEOUT = 10.0
 class MetricsServer:
     """Serves the metrics over HTTP."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, refresh: Callable[[], None] = lambda: None) -> None:
+        """Serve ``metrics``; ``refresh`` is called before each scrape, to set what is read and not counted."""
         self._metrics = metrics
+        self._refresh = refresh
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -68,6 +71,7 @@ class MetricsServer:
         if method not in (b"GET", b"HEAD"):
             status, kind, body = "405 Method Not Allowed", "text/plain", b"GET only\n"
         elif path == b"/metrics":
+            self._refresh()
             status, kind, body = "200 OK", CONTENT_TYPE, self._metrics.text()
         elif path == b"/healthz":
             status, kind, body = "200 OK", "text/plain", b"ok\n"

@@ -117,6 +117,10 @@ class SessionManager:
     def _ended(self, tenant: str, session_id: str) -> None:
         self._sessions.pop((tenant, session_id), None)
 
+    def live_states(self) -> list[int]:
+        """Return the state of every session that has not ended."""
+        return [session.record.state for session in self._sessions.values()]
+
     def live(self, tenant: str, session_id: str) -> Session | None:
         """Return a session that has not ended, or None."""
         return self._sessions.get((tenant, session_id))
