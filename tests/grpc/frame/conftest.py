@@ -55,7 +55,7 @@ class Served:
         return self.channel.unary_unary(method)
 
 
-Serve = Callable[[dict[ServiceDescriptor, object]], Awaitable[Served]]
+Serve = Callable[..., Awaitable[Served]]
 
 
 @pytest.fixture
@@ -71,6 +71,7 @@ async def serve() -> AsyncIterator[Serve]:
         gate = DrainGate()
         steps = [
             RequestId(lambda: f"made-{next(ids)}"),
+            *options.get("steps", ()),
             recorder,
             CallLog(),
             options.get("authentication") or Authentication(EveryoneIsDefault()),

@@ -16,9 +16,9 @@ from sandbank_server.errors import BadCredentialsError
 from sandbank_server.grpc_api.binding import bind
 from sandbank_server.grpc_api.call import CallContext
 from sandbank_server.grpc_api.chain import Chain
-from sandbank_server.listen import ListenError, is_loopback, refuse_open_listener
 from sandbank_server.grpc_api.server import ApiServer, TlsFiles
 from sandbank_server.grpc_api.steps import Authentication, DrainGate
+from sandbank_server.listen import ListenError, is_loopback, refuse_open_listener
 from sandbank_server.observability.context import current_context
 from sandbank_server.tenants.resolver import Caller
 

@@ -1,0 +1,116 @@
+"""Metrics: what is counted, and the port that shows it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+
+import pytest
+from sandbank_server.listen import ListenError
+from sandbank_server.observability.metrics import Metrics
+from sandbank_server.observability.metrics_server import MetricsServer
+from sandbank_server.observability.pool_metrics import PoolMetrics
+from sandbank_server.pool.state import PoolState, SandboxState
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    """A running metrics port."""
+    server = MetricsServer(Metrics())
+    yield await server.start("127.0.0.1:0")
+    await server.close()
+
+
+async def ask(port: int, raw: bytes) -> bytes:
+    """Send bytes, return all that comes back."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(raw)
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def test_prometheus_can_scrape(port: int) -> None:
+    """The usual GET gets the metrics, with their type and length."""
+    head, _, body = (await ask(port, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK")
+    assert f"Content-Length: {len(body)}".encode() in head
+    assert b"# TYPE sandbank_rpc_seconds histogram" in body
+    assert b"process_resident_memory_bytes" in body
+
+
+@pytest.mark.parametrize(
+    ("request_line", "status"),
+    [
+        (b"GET /healthz HTTP/1.1", b"200"),
+        (b"HEAD /metrics HTTP/1.1", b"200"),
+        (b"GET /metrics?name=x HTTP/1.0", b"200"),
+        (b"GET /secrets HTTP/1.1", b"404"),
+        (b"POST /metrics HTTP/1.1", b"405"),
+        (b"nonsense", b"405"),
+    ],
+)
+async def test_only_what_is_there_is_answered(port: int, request_line: bytes, status: bytes) -> None:
+    """Anything else gets a status, never a traceback."""
+    answer = await ask(port, request_line + b"\r\n\r\n")
+    assert answer.split(b" ")[1] == status
+    if request_line.startswith(b"HEAD"):
+        assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_a_flood_without_an_end_is_cut_off(port: int) -> None:
+    """A request has 16 KiB; nothing piles up."""
+    try:
+        answer = await ask(port, b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 100_000)
+    except ConnectionError:
+        answer = b""
+    assert answer == b""
+
+
+async def test_a_taken_port_is_a_clear_error(port: int) -> None:
+    """It names the address."""
+    with pytest.raises(ListenError, match=f"cannot serve metrics on 127.0.0.1:{port}"):
+        await MetricsServer(Metrics()).start(f"127.0.0.1:{port}")
+
+
+async def test_closing_ends_open_connections() -> None:
+    """Also those that never say anything."""
+    server = MetricsServer(Metrics())
+    port = await server.start("127.0.0.1:0")
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET")
+    await writer.drain()
+    await asyncio.wait_for(server.close(), 5)
+    writer.close()
+
+
+def test_pools_are_read_when_asked_for() -> None:
+    """Sizes by state, waiting callers, and a 1 for the state that the pool is in."""
+    metrics = Metrics()
+    pool = SimpleNamespace(
+        template="slim",
+        state=PoolState.DEGRADED,
+        starting_count=1,
+        ready_count=2,
+        assigned_count=3,
+        retiring_count=4,
+        waiting_count=5,
+    )
+    counted = PoolMetrics(metrics)
+    counted.read_sizes(lambda: [pool])  # type: ignore[list-item]
+    counted.sandbox_started("slim", 0.3)
+    counted.start_failed("slim")
+    counted.sandbox_lost("slim", SandboxState.READY)
+    counted.waited("slim", "served", 0.001)
+    pool.ready_count = 7
+    text = metrics.text().decode()
+    assert 'sandbank_pool_sandboxes{state="ready",template="slim"} 7.0' in text
+    assert 'sandbank_pool_sandboxes{state="retiring",template="slim"} 4.0' in text
+    assert 'sandbank_pool_waiting{template="slim"} 5.0' in text
+    assert 'sandbank_pool_state{state="degraded",template="slim"} 1.0' in text
+    assert 'sandbank_pool_state{state="healthy",template="slim"} 0.0' in text
+    assert 'sandbank_sandbox_start_seconds_count{template="slim"} 1.0' in text
+    assert 'sandbank_sandbox_start_failures_total{template="slim"} 1.0' in text
+    assert 'sandbank_sandbox_exits_total{state="ready",template="slim"} 1.0' in text
+    assert 'sandbank_pool_wait_seconds_count{outcome="served",template="slim"} 1.0' in text
