@@ -12,12 +12,15 @@ import fcntl
 import json
 import os
 import secrets
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
 LOCK_NAME: Final = "server.lock"
 IDENTITY_NAME: Final = "installation.json"
+_RECORD_BYTES = 512
+_LOCK_TRIES = 5
 
 
 class InstanceError(Exception):
@@ -59,7 +62,7 @@ class Instance:
         except OSError as error:
             raise InstanceError(f"the data directory {directory} cannot be used: {error.strerror}") from None
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
             return cls(directory, descriptor)
         except OSError as error:
             os.close(descriptor)
@@ -74,16 +77,31 @@ class Instance:
 
     def publish(self, address: str) -> None:
         """Write down where this process listens."""
-        text = json.dumps({"pid": os.getpid(), "address": address}) + "\n"
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, text.encode(), 0)
+        self._write(json.dumps({"pid": os.getpid(), "address": address}))
 
     def release(self) -> None:
         """Let go, at the end. Idempotent."""
         if self._descriptor >= 0:
-            os.ftruncate(self._descriptor, 0)
+            self._write("")  # the next to hold the lock is not this process
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _write(self, text: str) -> None:
+        # In one piece of one size: readers do not wait.
+        os.pwrite(self._descriptor, text.encode().ljust(_RECORD_BYTES - 1) + b"\n", 0)
+
+
+def _lock(descriptor: int) -> None:
+    # Whoever asks whether a server runs holds it for a moment too: so once more before giving up.
+    for left in reversed(range(_LOCK_TRIES)):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if not left:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def find_running(directory: Path) -> Running | None:
@@ -106,7 +124,7 @@ def find_running(directory: Path) -> Running | None:
 
 def _read(descriptor: int) -> Running:
     try:
-        facts = json.loads(os.pread(descriptor, 4096, 0))
+        facts = json.loads(os.pread(descriptor, _RECORD_BYTES, 0))
         return Running(int(facts["pid"]), str(facts["address"]))
     except (ValueError, KeyError, TypeError):
         raise InstanceError("a control plane is just starting or ending: try again") from None

@@ -31,14 +31,14 @@ def drain(
     flags = {} if data_dir is None else {"data_dir": str(data_dir)}
     directory = load_or_fail(flags).settings.data_dir
     try:
-        running = find_running(directory)
+        deadline = time.monotonic() + timeout
+        running = _find(directory, deadline)
         if running is None:
             raise fail(f"no server runs on {directory}")
         if address and running.address and address != running.address:
             raise fail(f"the server on {directory} listens on {running.address}, not on {address}")
         _signal(running, END if end else signal.SIGTERM)
-        deadline = time.monotonic() + timeout
-        while _same(find_running(directory), running):
+        while _same(_find(directory, deadline), running):
             if time.monotonic() > deadline:
                 raise fail(f"the server (process {running.pid}) has not ended after {timeout:g} s")
             time.sleep(_POLL_SECONDS)
@@ -56,6 +56,16 @@ def _signal(running: Running, number: signal.Signals) -> None:
         ) from None
     except PermissionError:
         raise fail(f"the server (process {running.pid}) belongs to another user") from None
+
+
+def _find(directory: Path, deadline: float) -> Running | None:
+    while True:
+        try:
+            return find_running(directory)
+        except InstanceError:  # it is just starting or ending
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
 
 
 def _same(now: Running | None, before: Running) -> bool:

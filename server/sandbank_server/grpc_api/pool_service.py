@@ -13,7 +13,8 @@ from sandbank_server.errors import BadFieldError, TemplateNotFoundError
 from sandbank_server.grpc_api import validation as check
 from sandbank_server.grpc_api.call import CallContext
 from sandbank_server.grpc_api.paging import PageTokens
-from sandbank_server.grpc_api.pool_ports import PoolChange, Pools, PoolView, SandboxView
+from sandbank_server.grpc_api.pool_ports import Pools
+from sandbank_server.pool.snapshots import PoolChange, PoolSnapshot, SandboxSnapshot
 from sandbank_server.pool.state import PoolState, SandboxState
 
 MemoryOf = Callable[[str], Awaitable[int]]
@@ -80,17 +81,13 @@ class PoolService:
         size = check.check_page_size(request.page_size)
         scope = ["sandboxes", call.tenant, request.template]
         cursor = self._tokens.read(scope, request.page_token)
-        after = (datetime.fromisoformat(cursor[0]), cursor[1]) if cursor else None
         rest = sorted(
-            (
-                sandbox
-                for sandbox in self._pools.sandboxes()
-                if request.template in ("", sandbox.template) and (after is None or _key(sandbox) > after)
-            ),
+            (sandbox for sandbox in self._pools.sandboxes() if request.template in ("", sandbox.template)),
             key=_key,
         )
-        page = rest[:size]
-        token = ""
+        if cursor is not None:
+            rest = _after(rest, datetime.fromisoformat(cursor[0]), cursor[1])
+        page, token = rest[:size], ""
         if len(rest) > size:
             token = self._tokens.make(scope, [page[-1].create_time.isoformat(), page[-1].sandbox_id])
         memory = await self._memory(page)
@@ -112,14 +109,14 @@ class PoolService:
         async for change in changes:
             yield event_message(change)
 
-    def _find(self, template: str) -> PoolView:
+    def _find(self, template: str) -> PoolSnapshot:
         name = template or self._default_template
         for pool in self._pools.pools():
             if pool.template == name:
                 return pool
         raise TemplateNotFoundError("there is no such template", resource=name)
 
-    async def _memory(self, sandboxes: Sequence[SandboxView]) -> list[int]:
+    async def _memory(self, sandboxes: Sequence[SandboxSnapshot]) -> list[int]:
         memory_of = self._memory_of
         if memory_of is None:
             return [0] * len(sandboxes)
@@ -134,7 +131,7 @@ class PoolService:
         return await asyncio.gather(*(one(sandbox.sandbox_id) for sandbox in sandboxes))
 
 
-def pool_message(pool: PoolView) -> pool_pb2.Pool:
+def pool_message(pool: PoolSnapshot) -> pool_pb2.Pool:
     """Return a pool as clients see it."""
     message = pool_pb2.Pool(
         template=pool.template,
@@ -154,7 +151,7 @@ def pool_message(pool: PoolView) -> pool_pb2.Pool:
     return message
 
 
-def sandbox_message(sandbox: SandboxView, memory_bytes: int = 0) -> pool_pb2.Sandbox:
+def sandbox_message(sandbox: SandboxSnapshot, memory_bytes: int = 0) -> pool_pb2.Sandbox:
     """Return a sandbox as clients see it."""
     message = pool_pb2.Sandbox(
         sandbox_id=sandbox.sandbox_id,
@@ -176,5 +173,13 @@ def event_message(change: PoolChange) -> pool_pb2.PoolEvent:
     return event
 
 
-def _key(sandbox: SandboxView) -> tuple[datetime, str]:
+def _after(sandboxes: list[SandboxSnapshot], create_time: datetime, sandbox_id: str) -> list[SandboxSnapshot]:
+    for index, sandbox in enumerate(sandboxes):
+        if sandbox.sandbox_id == sandbox_id:
+            return sandboxes[index + 1 :]
+    # It is gone: what was younger then is younger now.
+    return [sandbox for sandbox in sandboxes if _key(sandbox) > (create_time, sandbox_id)]
+
+
+def _key(sandbox: SandboxSnapshot) -> tuple[datetime, str]:
     return sandbox.create_time, sandbox.sandbox_id

@@ -7,7 +7,7 @@ could fill the memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -34,7 +34,6 @@ class Metrics:
         self._define_calls()
         self._define_pool()
         self._define_sessions()
-        self.before_scrape: list[Callable[[], None]] = []
         self._rpc_cache: dict[tuple[str, str], Histogram] = {}
 
     def _define_calls(self) -> None:
@@ -87,8 +86,8 @@ class Metrics:
         )
         self.sandbox_exits = Counter(
             "sandbank_sandbox_exits",
-            "Sandboxes that died by themselves, by what they were.",
-            ["template", "state"],
+            "Sandboxes that died by themselves.",
+            ["template", "cause"],
             registry=registry,
         )
 
@@ -135,7 +134,5 @@ class Metrics:
             gauge.labels(**labels, state=state).set(count)
 
     def text(self) -> bytes:
-        """Return all metrics as Prometheus reads them; what only has a value now is read first."""
-        for read in self.before_scrape:
-            read()
+        """Return all metrics as Prometheus reads them."""
         return bytes(generate_latest(self.registry))

@@ -43,10 +43,13 @@ class MetricsServer:
         """Stop listening and end what is open."""
         if self._server is not None:
             self._server.close()
-            await self._server.wait_closed()
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._server is not None:
+            # Last: from Python 3.12 on it waits for the connections.
+            await self._server.wait_closed()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from types import SimpleNamespace
 
 import pytest
+from sandbank.v1 import session_pb2
 from sandbank_server.listen import ListenError
 from sandbank_server.observability.metrics import Metrics
 from sandbank_server.observability.metrics_server import MetricsServer
-from sandbank_server.observability.pool_metrics import PoolMetrics
+from sandbank_server.observability.pool_metrics import PoolMetrics, refresh_gauges
+from sandbank_server.pool.snapshots import PoolSnapshot
 from sandbank_server.pool.state import PoolState, SandboxState
 
 
@@ -85,32 +86,53 @@ async def test_closing_ends_open_connections() -> None:
     writer.close()
 
 
-def test_pools_are_read_when_asked_for() -> None:
-    """Sizes by state, waiting callers, and a 1 for the state that the pool is in."""
+def test_gauges_are_read_when_asked_for() -> None:
+    """Sizes by state, waiting callers, sessions, and a 1 for the state that the pool is in."""
     metrics = Metrics()
-    pool = SimpleNamespace(
+    pool = PoolSnapshot(
         template="slim",
         state=PoolState.DEGRADED,
+        degraded_reason="",
+        min_ready=1,
+        max_total=9,
         starting_count=1,
         ready_count=2,
         assigned_count=3,
         retiring_count=4,
         waiting_count=5,
+        started_count=6,
+        failed_count=7,
+        start_time_p50=0.2,
     )
-    counted = PoolMetrics(metrics)
-    counted.read_sizes(lambda: [pool])  # type: ignore[list-item]
-    counted.sandbox_started("slim", 0.3)
-    counted.start_failed("slim")
-    counted.sandbox_lost("slim", SandboxState.READY)
-    counted.waited("slim", "served", 0.001)
-    pool.ready_count = 7
+    states = [
+        session_pb2.Session.STATE_ACTIVE,
+        session_pb2.Session.STATE_ACTIVE,
+        session_pb2.Session.STATE_CRASHED,
+    ]
+    refresh_gauges(metrics, [pool], states)
     text = metrics.text().decode()
-    assert 'sandbank_pool_sandboxes{state="ready",template="slim"} 7.0' in text
+    assert 'sandbank_pool_sandboxes{state="ready",template="slim"} 2.0' in text
     assert 'sandbank_pool_sandboxes{state="retiring",template="slim"} 4.0' in text
     assert 'sandbank_pool_waiting{template="slim"} 5.0' in text
     assert 'sandbank_pool_state{state="degraded",template="slim"} 1.0' in text
     assert 'sandbank_pool_state{state="healthy",template="slim"} 0.0' in text
+    assert 'sandbank_sessions{state="active"} 2.0' in text
+    assert 'sandbank_sessions{state="idle"} 0.0' in text
+
+
+def test_what_pools_report_is_counted() -> None:
+    """Causes come from a bounded set, whatever a sandbox says of its death."""
+    metrics = Metrics()
+    counted = PoolMetrics(metrics)
+    counted.sandbox_started("slim", 0.3)
+    counted.start_failed("slim")
+    counted.sandbox_lost("slim", SandboxState.READY, "out of memory")
+    counted.sandbox_lost("slim", SandboxState.READY, '"} forged 1\n')
+    counted.waited("slim", 0.001, "granted")
+    text = metrics.text().decode()
     assert 'sandbank_sandbox_start_seconds_count{template="slim"} 1.0' in text
     assert 'sandbank_sandbox_start_failures_total{template="slim"} 1.0' in text
-    assert 'sandbank_sandbox_exits_total{state="ready",template="slim"} 1.0' in text
-    assert 'sandbank_pool_wait_seconds_count{outcome="served",template="slim"} 1.0' in text
+    assert 'sandbank_sandbox_exits_total{cause="out of memory",template="slim"} 1.0' in text
+    assert 'sandbank_sandbox_exits_total{cause="other",template="slim"} 1.0' in text
+    assert 'sandbank_pool_wait_seconds_count{outcome="granted",template="slim"} 1.0' in text
+    assert "forged" not in text
