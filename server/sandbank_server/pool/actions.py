@@ -111,6 +111,7 @@ class CountLoss(Action):
     """A sandbox died that was READY or ASSIGNED (``state``)."""
 
     state: SandboxState
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,7 +128,8 @@ def _lost(book: Book, record: SandboxRecord, event: ev.Lost) -> None:
     Dying young counts as a failed start, unless it was confirmed: then user code ran in it, whose crashes say
     nothing about the template, and must not let one tenant make the pool DEGRADED for all.
     """
-    book.emit(do.CountLoss(SandboxState.READY if record.hold is Hold.NONE else SandboxState.ASSIGNED))
+    state = SandboxState.READY if record.hold is Hold.NONE else SandboxState.ASSIGNED
+    book.emit(do.CountLoss(state, event.reason))
     if record.hold is Hold.CONFIRMED:
         _report_loss(book, record, event.reason, event)
     elif (

@@ -61,13 +61,12 @@ def _offer(book: Book) -> None:
 
 def _refuse_waiters(book: Book) -> None:
     """Fail fast: who waits for what will not come soon is told why."""
-    if not len(book.waiters):
-        return
-    error = refusal(book)
-    if error is not None:
-        for waiter in book.waiters.clear():
-            book.agenda.cancel((Due.WAITER, waiter.lease_id))
-            book.emit(do.Refuse(waiter.lease_id, error))
+    while (
+        len(book.waiters) and (error := refusal(book)) is not None
+    ):  # each gets an error of its own to raise
+        waiter = book.waiters.first()
+        book.agenda.cancel((Due.WAITER, waiter.lease_id))
+        book.emit(do.Refuse(waiter.lease_id, error))
 
 
 def _end_ready(book: Book) -> None:

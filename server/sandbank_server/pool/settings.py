@@ -38,6 +38,7 @@ class PoolSizes:
 class PoolSettings:
     """The times and bounds that all pools share; times in seconds.
 
+    acquire_timeout: how long a caller waits for a sandbox unless it says otherwise.
     start_deadline: from the decision to start a sandbox until its runner has said Hello.
     lease_deadline: how long a sandbox may be handed over without the session confirming that it has it.
     destroy_deadline: after which a destroy counts as failed and is tried again.
@@ -50,8 +51,10 @@ class PoolSettings:
         the limit, nor when nothing is ready or somebody waits: starting containers takes the processors that
         a burst of acquisitions needs.
     surplus_after: how long more than ``min_ready`` may be ready before the rest is destroyed.
+    reconcile_interval: how often the runtime is asked which sandboxes there are.
     """
 
+    acquire_timeout: float = 30.0
     start_deadline: float = 60.0
     lease_deadline: float = 60.0
     destroy_deadline: float = 30.0
@@ -65,3 +68,4 @@ class PoolSettings:
     quiet_time: float = 0.1
     quiet_limit: float = 0.4
     surplus_after: float = 60.0
+    reconcile_interval: float = 10.0

@@ -106,7 +106,7 @@ class SandboxRecord:
         )
 
 
-class InvalidTransition(Exception):  # noqa: N818 - named after what happened, as the runtimes' are
+class InvalidTransition(Exception):
     """A fault of the pool's own: something that cannot happen did. The text carries the sandbox's history."""
 
     def __init__(self, record: SandboxRecord, attempted: str) -> None:

@@ -46,9 +46,3 @@ class WaiterQueue:
     def first(self) -> Waiter:
         """Take out who is next."""
         return self._waiting.pop(next(iter(self._waiting)))
-
-    def clear(self) -> list[Waiter]:
-        """Take out everybody."""
-        everybody = list(self._waiting.values())
-        self._waiting.clear()
-        return everybody
