@@ -87,13 +87,13 @@ class Output:
 
         Runs user code: the end of an object that is replaced here.
         """
-        if sys.stdout is not self.stdout or _is_closed(self.stdout):
+        if getattr(sys, "stdout", None) is not self.stdout or _is_closed(self.stdout):
             self.stdout = sys.stdout = self._renewed(self.stdout, 1)
             sys.__stdout__ = self.stdout  # type: ignore[misc]
-        if sys.stderr is not self.stderr or _is_closed(self.stderr):
+        if getattr(sys, "stderr", None) is not self.stderr or _is_closed(self.stderr):
             self.stderr = sys.stderr = self._renewed(self.stderr, 2)
             sys.__stderr__ = self.stderr  # type: ignore[misc]
-        if sys.stdin is not self.stdin or _is_closed(self.stdin):
+        if getattr(sys, "stdin", None) is not self.stdin or _is_closed(self.stdin):
             self.stdin = sys.stdin = _reader()
             sys.__stdin__ = self.stdin  # type: ignore[misc]
         for copy, number in self._copies:  # last: an object that was replaced may have closed them
@@ -104,10 +104,10 @@ class Output:
 
     def finish(self) -> None:
         """Write out all that user code has written. Runs user code: streams that it has put in the place of ours."""
-        for stream in (sys.stdout, sys.stderr):
+        for stream in (getattr(sys, "stdout", None), getattr(sys, "stderr", None)):
             if stream is not self.stdout and stream is not self.stderr:
                 try:  # noqa: SIM105
-                    stream.flush()
+                    stream.flush()  # type: ignore[union-attr]
                 except Exception:  # noqa: S110
                     pass  # it may be anything, also None
         self.flush()

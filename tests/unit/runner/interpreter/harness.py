@@ -64,7 +64,11 @@ class Template:
         ours, theirs = pair()
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self._process = subprocess.Popen(
-            [sys.executable, "-c", f"import os; os.dup2({theirs.fileno()}, 3); os.closerange(4, 64)\n{_TEMPLATE}"],
+            [
+                sys.executable,
+                "-c",
+                f"import os; os.dup2({theirs.fileno()}, 3); os.closerange(4, 64)\n{_TEMPLATE}",
+            ],
             pass_fds=[theirs.fileno()],
             env={**kept, "PYTHONPATH": _WORKER_IMAGE, "PYTHONHASHSEED": "0", **(environment or {})},
             cwd="/",
@@ -136,7 +140,9 @@ class Done:
         return [event[1] for event in self.events if event[0] == "display"]
 
     def _stream(self, name: str) -> str:
-        return b"".join(event[1] for event in self.events if event[0] == name).decode("utf-8", "backslashreplace")
+        return b"".join(event[1] for event in self.events if event[0] == name).decode(
+            "utf-8", "backslashreplace"
+        )
 
 
 class Died(Exception):
@@ -212,6 +218,7 @@ class Interpreter:
             if not int(blocked.split()[1], 16) & 2:
                 os.kill(self.pid, signal.SIGINT)
                 return
+            self._poll(0.001)
         raise AssertionError("SIGINT stays blocked")
 
     def output_until(self, text: str) -> None:
@@ -244,12 +251,12 @@ class Interpreter:
         """How many threads its process has."""
         return len(os.listdir(f"/proc/{self.pid}/task"))
 
-    def _poll(self) -> Any:
-        """Take one thing that has come; return a message that is no display."""
+    def _poll(self, seconds: float = 1.0) -> Any:
+        """Take one thing that has come or comes within ``seconds``; return a message that is no display."""
         sources = [self._sock.fileno(), self._pidfd]
         if self.reading:
             sources = [self._out, self._err, *sources]
-        ready = select.select(sources, [], [], 1.0)[0]
+        ready = select.select(sources, [], [], seconds)[0]
         for descriptor, name in ((self._out, "stdout"), (self._err, "stderr")):
             if descriptor in ready:
                 self._read(descriptor, name)
@@ -290,5 +297,3 @@ class Interpreter:
         if self.status is None:
             self.status = self.template.wait(self.pid)
         return self.status
-
-
