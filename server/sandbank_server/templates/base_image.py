@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sandbank_server.templates.debian import make_root_file_system
 from sandbank_server.templates.engine import EngineImage, ImageEngine
-from sandbank_server.templates.errors import TemplateBuildError
+from sandbank_server.templates.errors import ImageEngineError, TemplateBuildError
 from sandbank_server.templates.exclusion import exclusive
 from sandbank_server.templates.options import BuildOptions
 from sandbank_server.templates.progress import BuildPhase, BuildWatch
@@ -130,9 +130,11 @@ def _probe(engine: ImageEngine, image: EngineImage, options: BuildOptions) -> Ba
 def _answer(engine: ImageEngine, image: EngineImage) -> str:
     try:
         return engine.run(image.image_id, ["python3", "-c", _PROBE], timeout=_PROBE_SECONDS)
-    except TemplateBuildError as error:
+    except (TemplateBuildError, ImageEngineError) as error:  # the engine refuses to start what is not there
         name = next(iter(image.references), image.image_id)
-        raise TemplateBuildError(f"the base image {name} cannot run python3", error.log_tail) from error
+        raise TemplateBuildError(
+            f"the base image {name} cannot run python3", str(error).splitlines()
+        ) from error
 
 
 def _describe(image_id: str, architecture: str, output: str) -> BaseImage:

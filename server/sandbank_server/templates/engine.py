@@ -14,6 +14,7 @@ from typing import IO, Any
 import docker
 import docker.errors
 import requests
+import urllib3.exceptions
 
 from sandbank_server.templates.answers import AnswerStream
 from sandbank_server.templates.errors import ImageEngineError, TemplateBuildError
@@ -23,7 +24,13 @@ BUILD_LABEL = "sandbank.build"
 """On the throwaway containers and half-made images of a build."""
 
 _ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
-_FAULTS = (docker.errors.DockerException, requests.exceptions.RequestException, OSError)
+# A broken answer comes up from whichever layer was reading it.
+_FAULTS = (
+    docker.errors.DockerException,
+    requests.exceptions.RequestException,
+    urllib3.exceptions.HTTPError,
+    OSError,
+)
 
 
 @dataclass(frozen=True, slots=True)
