@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 import grpc.aio
 import pytest
+import uvloop
 from google.protobuf.descriptor import ServiceDescriptor
 from google.rpc import error_details_pb2, status_pb2
 from sandbank_server.grpc_api.binding import bind
@@ -22,6 +23,11 @@ from sandbank_server.grpc_api.steps import Authentication, CallLog, CallsInFligh
 from sandbank_server.tenants.resolver import EveryoneIsDefault
 
 MESSAGE_BYTES = 64 * 1024
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Any]:
+    """Run each test on both loops: the server runs on uvloop, which cancels and closes in an order of its own."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 class Recorder:
