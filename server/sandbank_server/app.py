@@ -222,7 +222,7 @@ class App:
         grace = self.settings.drain_timeout.total_seconds()
         await shutdown.grace(grace, self.server.stop(grace))
         await self.server.stop(0)
-        await self.pools.drain(end_assigned=shutdown.end_sessions)
+        await self.pools.drain(end_sessions=shutdown.end_sessions)
         await self.close()
 
     async def close(self) -> None:

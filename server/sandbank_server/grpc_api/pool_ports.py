@@ -17,7 +17,7 @@ class Pools(Protocol):
     def sandboxes(self) -> Sequence[SandboxSnapshot]:
         """Return all sandboxes that are not GONE."""
 
-    async def resize(self, template: str, min_ready: int | None, max_total: int | None) -> None:
+    async def resize(self, template: str, min_ready: int | None, max_total: int | None) -> object:
         """Change the size of a pool; None: as configured. BadFieldError for sizes that contradict each other."""
 
     def watch(self, template: str | None) -> AsyncIterator[PoolChange]:
