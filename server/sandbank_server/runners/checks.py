@@ -24,7 +24,7 @@ _FINAL_STATES = frozenset(
     }
 )
 
-_RUNNER_OUTCOMES = frozenset(
+_FRESH_OUTCOMES = frozenset(
     {
         _Operation.OUTCOME_NOT_STARTED,
         _Operation.OUTCOME_COMMITTED,
@@ -59,20 +59,19 @@ def check_event(
         raise RunnerViolation(f"event of kind {kind}")
     if kind == "finished":
         check_operation(event.finished.operation, session_id, operation_id)
+        if event.finished.operation.outcome not in _FRESH_OUTCOMES:
+            raise RunnerViolation(f"outcome {event.finished.operation.outcome}")
         if event.finished.operation.state not in _FINAL_STATES:
             raise RunnerViolation("Finished in no final state")
     return event
 
 
 def check_operation(operation: execution_pb2.Operation, session_id: str, operation_id: str) -> None:
-    """Raise :class:`RunnerViolation` unless ``operation`` is the one asked for, with an outcome a runner may claim."""
+    """Raise :class:`RunnerViolation` unless ``operation`` is the one asked for and claims what a runner may."""
     if operation.session_id != session_id or operation.operation_id != operation_id:
         raise RunnerViolation("another operation than asked for")
-    if operation.state in _FINAL_STATES:
-        if operation.outcome not in _RUNNER_OUTCOMES:
-            raise RunnerViolation(f"outcome {operation.outcome}")
-        if operation.durable_checkpoint_id:
-            raise RunnerViolation("a runner knows no checkpoints")
+    if operation.durable_checkpoint_id:
+        raise RunnerViolation("a runner knows no checkpoints")
 
 
 def parse_operation(data: bytes, session_id: str, operation_id: str) -> execution_pb2.Operation:
