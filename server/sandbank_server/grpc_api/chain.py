@@ -91,10 +91,11 @@ class Chain:
             # Nobody cancelled this call: something that it waited for was. grpc would take it for the
             # client's wish, send no status at all, and leave the client waiting.
             failure = explain(error)
-        except ClientGoneError as error:
+        except ClientGoneError:
             call.run_cancelled_callbacks()
             self._leave_steps(call, entered, _CANCELLED)
-            raise error.__cause__ or error from None
+            # There is nobody to send a status to, and grpc would log the failed send as a fault of ours.
+            raise asyncio.CancelledError from None
         except Exception as error:  # noqa: BLE001 - the edge: nothing but a mapped status leaves from here
             failure = explain(error)
         else:
@@ -104,7 +105,12 @@ class Chain:
             call.forget_peer()
         self._leave_steps(call, entered, CallResult(failure.code, failure))
         trailers = ((STATUS_TRAILER, failure.status_details()),)
-        await rpc.abort(failure.code, failure.message, trailers)
+        try:
+            await rpc.abort(failure.code, failure.message, trailers)
+        except grpc.aio.AbortError:
+            raise
+        except grpc.aio.BaseError:
+            raise asyncio.CancelledError from None  # the client left before it could be told
         raise AssertionError("abort always raises")
 
     def _leave_steps(self, call: CallContext, entered: int, result: CallResult) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -65,8 +66,8 @@ Serve = Callable[..., Awaitable[Served]]
 
 
 @pytest.fixture
-async def serve() -> AsyncIterator[Serve]:
-    """Start servers; check at the end that no task and no open call is left."""
+async def serve(caplog: pytest.LogCaptureFixture) -> AsyncIterator[Serve]:
+    """Start servers; check at the end that no task and no open call is left, and that grpc had no complaint."""
     before = asyncio.all_tasks()
     started: list[Served] = []
 
@@ -105,6 +106,8 @@ async def serve() -> AsyncIterator[Serve]:
             break
         await asyncio.wait(left, timeout=0.5)
     assert not left, f"tasks left: {left}"
+    complaints = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert complaints == []
 
 
 @dataclass
