@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, MutableMapping
 
 from sandbank_runner.supervisor.config import SandboxConfig
 
@@ -28,6 +29,7 @@ def user_environment(config: SandboxConfig, inherited: Mapping[str, str]) -> dic
     environment.update(dict.fromkeys(_ONE_THREAD, "1"))
     environment.update(
         HOME=config.workspace,
+        JE_ARROW_MALLOC_CONF="background_thread:false",  # importing pyarrow would start a thread otherwise
         LOGNAME="sandbox",
         PYTHONHASHSEED="0",  # the order of sets is part of a session's state
         SHELL="/bin/sh",
@@ -42,11 +44,25 @@ def user_environment(config: SandboxConfig, inherited: Mapping[str, str]) -> dic
     return environment
 
 
+_PYTHON_PATH, _NO_USER_SITE = "PYTHONPATH", "PYTHONNOUSERSITE"
+
+
 def execution_environment(config: SandboxConfig, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return what the template is executed with: user code's, and where Python finds the runner."""
+    """Return what the template is executed with: user code's, and where Python finds the runner.
+
+    Packages below HOME are left out: that is the workspace, and the template still has privileges when it starts.
+    """
     environment = user_environment(config, inherited)
-    for name in ("PYTHONPATH", "PYTHONHOME"):
-        environment.pop(name, None)
-        if name in inherited:
-            environment[name] = inherited[name]
+    paths = [source[_PYTHON_PATH] for source in (inherited, environment) if source.get(_PYTHON_PATH)]
+    if paths:
+        environment[_PYTHON_PATH] = os.pathsep.join(dict.fromkeys(paths))
+    environment[_NO_USER_SITE] = "1"
     return environment
+
+
+def settle(config: SandboxConfig, environment: MutableMapping[str, str]) -> None:
+    """Turn the environment that the template was executed with into that of user code."""
+    for name in (_PYTHON_PATH, _NO_USER_SITE):
+        environment.pop(name, None)
+        if name in config.environment:
+            environment[name] = config.environment[name]
