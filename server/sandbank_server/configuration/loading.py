@@ -35,7 +35,7 @@ _OTHER_VARIABLES: Final = (
     f"{ENV_PREFIX}TOKEN",
     f"{ENV_PREFIX}PYTHON",
 )
-_OTHER_PREFIXES: Final = (f"{ENV_PREFIX}DOCKERD_", f"{ENV_PREFIX}TEST_")
+_OTHER_PREFIXES: Final = (f"{ENV_PREFIX}COMPOSE_", f"{ENV_PREFIX}DOCKERD_", f"{ENV_PREFIX}TEST_")
 
 
 class ConfigError(Exception):

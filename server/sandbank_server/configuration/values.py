@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer
+from pydantic_settings import NoDecode
 
 from sandbank_server.listen import ListenError, split_address
 
@@ -129,7 +130,7 @@ Duration = Annotated[
     PlainSerializer(show_duration),
 ]
 PerTemplate = Annotated[
-    dict[str, int], BeforeValidator(parse_per_template), PlainSerializer(show_per_template)
+    dict[str, int], NoDecode, BeforeValidator(parse_per_template), PlainSerializer(show_per_template)
 ]
 Address = Annotated[str, AfterValidator(check_address)]
 OptionalAddress = Annotated[str, AfterValidator(_empty_or_address)]
