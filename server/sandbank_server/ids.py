@@ -11,6 +11,9 @@ import string
 from typing import Protocol
 
 ALPHABET = string.ascii_lowercase + string.digits
+_EVEN = 256 - 256 % len(ALPHABET)
+_CHARACTERS = bytes(ord(ALPHABET[value % len(ALPHABET)]) for value in range(256))
+_BIASED = bytes(range(_EVEN, 256))
 
 
 class IdFactory(Protocol):
@@ -50,4 +53,9 @@ class SecureIds:
 
 
 def _random(prefix: str, length: int) -> str:
-    return prefix + "".join(secrets.choice(ALPHABET) for _ in range(length))
+    # An id is made for every call: choosing its characters one by one costs 25 us, more than all else around a
+    # call. Bytes from 252 on are dropped, or some characters would come more often than others.
+    text = b""
+    while len(text) < length:
+        text += secrets.token_bytes(length + 8).translate(_CHARACTERS, _BIASED)
+    return prefix + text[:length].decode("ascii")

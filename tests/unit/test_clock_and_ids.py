@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections import Counter
 from datetime import UTC
 
 import pytest
 from sandbank_server.clock import Clock, SystemClock
-from sandbank_server.ids import IdFactory, SecureIds
+from sandbank_server.ids import ALPHABET, IdFactory, SecureIds
 
 from tests.fakes.clock import ManualClock, settle
 from tests.fakes.ids import CountedIds
@@ -27,6 +28,15 @@ def test_ids_have_their_prefix_and_match_the_public_rule(ids: IdFactory) -> None
 def test_ids_do_not_repeat(ids: IdFactory) -> None:
     """Two sandboxes with one id would be one sandbox in two hands."""
     assert len({ids.sandbox_id() for _ in range(5000)}) == 5000
+
+
+def test_every_character_of_an_id_is_as_likely() -> None:
+    """Or an id would be easier to guess than it looks. Taking bytes modulo 36 would make four of them 12 % likelier."""
+    made = 20_000
+    counts = Counter("".join(SecureIds().session_id().removeprefix("ses-") for _ in range(made)))
+    assert set(counts) == set(ALPHABET)
+    share = made * 20 / len(ALPHABET)
+    assert all(abs(count - share) < 0.06 * share for count in counts.values())  # 6 standard deviations
 
 
 def test_wall_time_is_aware_and_in_utc() -> None:
