@@ -15,13 +15,21 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from sandbank.v1.execution_pb2 import Operation, OperationEvent
 from sandbank_runner.v1 import runner_pb2 as pb
 
-SECONDS = 60.0
+SECONDS = 20.0
 """For anything that must happen at all."""
 
 ROOT = Path(__file__).parents[2]
+
+
+def seconds(value: float) -> Duration:
+    """Return ``value`` as a protobuf Duration."""
+    duration = Duration()
+    duration.FromNanoseconds(int(value * 1e9))
+    return duration
 
 
 @dataclass
@@ -168,8 +176,12 @@ class Connection:
         self, operation_id: str, code: str, *, timeout: float = 60.0, max_output_bytes: int = 8 << 20
     ) -> None:
         """Queue an operation."""
-        submit = pb.Submit(operation_id=operation_id, code=code, max_output_bytes=max_output_bytes)
-        submit.timeout.FromNanoseconds(int(timeout * 1e9))
+        submit = pb.Submit(
+            operation_id=operation_id,
+            code=code,
+            timeout=seconds(timeout),
+            max_output_bytes=max_output_bytes,
+        )
         submit.create_time.FromNanoseconds(1_700_000_000_000_000_000)
         self.send(submit=submit)
 
@@ -196,6 +208,10 @@ class Connection:
                 if message.WhichOneof("message") == kind:
                     return getattr(message, kind)
             await self.take()
+
+    def all_told(self, kind: str) -> list[Any]:
+        """Return the messages of a kind that have come."""
+        return [getattr(message, kind) for message in self.told if message.WhichOneof("message") == kind]
 
     async def run(self, operation_id: str, code: str, **submit: Any) -> Operation:
         """Run an operation to its end."""

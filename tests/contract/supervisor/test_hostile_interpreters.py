@@ -10,12 +10,7 @@ from sandbank.v1.execution_pb2 import Operation
 from sandbank_runner.v1 import runner_pb2 as pb
 
 from tests.contract.supervisor.conftest import Start
-
-
-def grace(seconds: float) -> pb.google_dot_protobuf_dot_duration__pb2.Duration:
-    duration = pb.google_dot_protobuf_dot_duration__pb2.Duration()
-    duration.FromNanoseconds(int(seconds * 1e9))
-    return duration
+from tests.fakes.control_plane import seconds
 
 
 async def test_a_forked_process_cannot_speak_for_the_interpreter(start: Start):
@@ -59,7 +54,7 @@ async def test_endless_displays_are_bounded_and_counted(start: Start):
 async def test_what_does_not_react_to_the_interrupt_is_killed(start: Start, saboteur: str):
     """After the grace the interpreter is killed: TIMED_OUT, ROLLED_BACK, and the next operation runs in a fresh one."""
     async with start(saboteur) as sandbox:
-        session = await sandbox.session(interrupt_grace=grace(0.3))
+        session = await sandbox.session(interrupt_grace=seconds(0.3))
         for number in (1, 2):
             operation = await session.run(f"o{number}", "", timeout=0.2)
             assert (operation.state, operation.outcome) == (
@@ -68,11 +63,7 @@ async def test_what_does_not_react_to_the_interrupt_is_killed(start: Start, sabo
             )
             assert operation.error.type_name == "OperationTimedOut"
             assert 0.45 <= operation.usage.wall_time.ToNanoseconds() / 1e9 < 5
-        replaced = [
-            message.interpreter_replaced
-            for message in session.told
-            if message.HasField("interpreter_replaced")
-        ]
+        replaced = session.all_told("interpreter_replaced")
         assert [(each.operation_id, each.reason, each.number) for each in replaced] == [
             ("o1", "timeout", 1),
             ("o2", "timeout", 2),
@@ -104,7 +95,7 @@ async def test_a_result_beyond_a_message_is_dropped_and_counted(start: Start):
 
 
 async def test_numbers_and_texts_are_brought_into_bounds(start: Start):
-    """Lone surrogates are escaped, numbers clipped, texts cut, frames limited; an interrupt nobody sent is no excuse."""
+    """Lone surrogates are escaped, numbers clipped, texts cut; an interrupt that nobody sent is no excuse."""
     async with start("Liar") as sandbox:
         session = await sandbox.session()
         operation = await session.run("a", "")

@@ -10,6 +10,8 @@ from sandbank_runner.supervisor.interpreter_messages import escaped
 from sandbank_runner.supervisor.session import Session
 from sandbank_runner.v1.runner_pb2 import Assign, Failure, FromRunner, Page, Pong, Reply, Reset, ToRunner
 
+_ABOUT_OPERATIONS = ("fetch", "cancel", "get_operation")
+
 _UNKNOWN = Failure(reason="OPERATION_NOT_FOUND", message="the sandbox knows no operation of this id")
 _NOT_ASSIGNED = Failure(reason="SESSION_NOT_FOUND", message="the sandbox has no session yet")
 _ASSIGNED = Failure(reason="NOT_ALLOWED", message="the sandbox serves another session")
@@ -60,6 +62,8 @@ class ControlDesk:
             reply.pong.CopyFrom(self._sandbox.pong())
         elif kind == "shutdown":
             self._sandbox.shut_down()
+        elif kind not in _ABOUT_OPERATIONS:
+            raise ValueError(f"{kind} on a CONTROL connection")
         elif session is None or not self._ask(session, request, reply):
             reply.failure.CopyFrom(_UNKNOWN)
         _send(reply, send)
@@ -82,10 +86,8 @@ class ControlDesk:
             return page is not None
         if kind == "cancel":
             operation = session.cancel(request.cancel.operation_id)
-        elif kind == "get_operation":
-            operation = session.operation(request.get_operation.operation_id)
         else:
-            raise ValueError(f"{kind} on a CONTROL connection")
+            operation = session.operation(request.get_operation.operation_id)
         if operation is not None:
             reply.operation = operation
         return operation is not None
@@ -111,9 +113,11 @@ class ControlDesk:
             _send(reply, send)
             return
 
+        done = session.reset(_nothing if reset.keep_files else self._sandbox.clean_workspace)
+
         async def work() -> None:
             try:
-                await session.reset(_nothing if reset.keep_files else self._sandbox.clean_workspace)
+                await done
             except Exception as error:  # whatever it is, the control plane waits for an answer
                 message = f"the workspace could not be emptied: {error}"
                 reply.failure.CopyFrom(Failure(reason="BUG", message=escaped(message[:500])))

@@ -73,7 +73,6 @@ class Dispatcher:
         self.dropped_messages = 0
         self.running: Running | None = None
         self.queue = OperationQueue(queue_limit)
-        self._finishing = False
         self._loop = loop
         self._interpreters = interpreters
         self._journal = journal
@@ -148,8 +147,10 @@ class Dispatcher:
         if kept:
             operation.output_bytes += len(kept)
             self._emit(record, self._events.output(record, self._now(), stream, kept))
-            if not self._finishing:
-                self._publisher.flush()
+
+    def settle(self) -> None:
+        """Nothing more comes for the moment: send what has come."""
+        self._publisher.flush()
 
     def said(self, interpreter: Interpreter, message: Message) -> None:
         """The interpreter that runs an operation tells of it; what does not fit is dropped."""
@@ -197,8 +198,6 @@ class Dispatcher:
 
     def _display(self, running: Running, message: Message) -> None:
         display = parse_display(message)
-        # What was printed before it comes before it.
-        running.interpreter.drain_output()
         operation = running.record.operation
         size = display.ByteSize() + _DISPLAY_OVERHEAD_BYTES
         if operation.display_bytes + size > DISPLAY_BYTES:
@@ -206,14 +205,11 @@ class Dispatcher:
             return
         operation.display_bytes += size
         self._emit(running.record, self._events.display(running.record, self._now(), display))
-        self._publisher.flush()
 
     def _done(self, running: Running, done: Done) -> None:
         operation = running.record.operation
         operation.dropped_output_bytes += done.dropped_bytes
-        self._finishing = True  # what it wrote last leaves in one frame with its end
         running.interpreter.finish()
-        self._finishing = False
         operation.interrupted = done.interrupted
         if done.error is not None and done.interrupted and operation.stop is not None:
             verdicts.explain_interrupt(done.error, operation.stop, operation.timeout)

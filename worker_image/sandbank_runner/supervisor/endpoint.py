@@ -25,15 +25,25 @@ _DRAINED_PACKETS = 4096
 """Most packets read from a channel whose speakers are dead: more do not fit its buffer."""
 
 
+def _nothing() -> None:
+    return
+
+
 class Endpoint:
-    """One channel. ``on_message`` gets whole messages of ``pid``; ``on_end`` is told when all other ends are closed."""
+    """One channel. ``on_message`` gets whole messages of ``pid``; ``on_end`` is told when all other ends are closed.
+
+    ``before_read`` is called before a packet is taken, ``after_read`` when those at hand have been handled.
+    """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         sock: socket.socket,
         on_message: Callable[[Message], None],
-        on_end: Callable[[], None] = lambda: None,
+        on_end: Callable[[], None] = _nothing,
+        *,
+        before_read: Callable[[], None] = _nothing,
+        after_read: Callable[[], None] = _nothing,
     ) -> None:
         self.pid = -1
         self.dropped_packets = 0
@@ -41,6 +51,8 @@ class Endpoint:
         self._sock = sock
         self._on_message = on_message
         self._on_end = on_end
+        self._before_read = before_read
+        self._after_read = after_read
         self._assembler = Assembler()
         self._outgoing: deque[tuple[bytes, tuple[int, ...]]] = deque()
         self._reading = False
@@ -70,6 +82,7 @@ class Endpoint:
     def drain(self) -> None:
         """Handle what has already arrived, once nobody can send any more."""
         self._read(_DRAINED_PACKETS)
+        self._after_read()
 
     def close(self) -> None:
         """Close the channel; what was not sent yet is forgotten."""
@@ -105,11 +118,13 @@ class Endpoint:
 
     def _readable(self) -> None:
         self._read(_PACKETS_AT_ONCE)
+        self._after_read()
 
     def _read(self, packets: int) -> None:
         for _ in range(packets):
             if self._sock.fileno() < 0:
                 return  # a message's handler closed it
+            self._before_read()
             try:
                 packet = receive_packet(self._sock)
                 message = self._take(packet)

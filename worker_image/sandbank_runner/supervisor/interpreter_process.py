@@ -71,8 +71,12 @@ class Interpreter:
         out, out_theirs = os.pipe()
         err, err_theirs = os.pipe()
         self._give = (theirs.detach(), out_theirs, err_theirs)
-        self._endpoint = Endpoint(loop, ours, self._received)
         self._pumps = Pumps(loop, out, err, owner)
+        # What was written before a message was sent is in the pipes before the message can be read: taken first, it
+        # comes before the display or the end that the message tells of, and what is written next does not.
+        self._endpoint = Endpoint(
+            loop, ours, self._received, before_read=self._pumps.drain, after_read=owner.settle
+        )
 
     @property
     def pid(self) -> int:
@@ -120,8 +124,7 @@ class Interpreter:
         )
 
     def finish(self) -> None:
-        """The operation is over: hand on what it wrote, and wait for the next."""
-        self._pumps.drain()
+        """The operation is over: wait for the next."""
         if self.phase is Phase.BUSY:
             self.phase = Phase.READY
 
@@ -137,14 +140,11 @@ class Interpreter:
             self.killed_for = self.killed_for or why
             self._signal(signal.SIGKILL)
 
-    def drain_output(self) -> None:
-        """Hand on what it has written until now."""
-        self._pumps.drain()
-
     def drain(self) -> None:
         """Hand on what a dead interpreter still said and wrote, once nobody can add to it."""
         self._endpoint.drain()
         self._pumps.drain()
+        self._owner.settle()
 
     def close(self) -> None:
         """Let go of channel and pipes."""
@@ -161,7 +161,8 @@ class Interpreter:
 
     async def _wait(self) -> Message:
         try:
-            return await asyncio.wait_for(self._answer, START_SECONDS)
+            async with asyncio.timeout(START_SECONDS):
+                return await self._answer
         except TimeoutError:
             self.kill("it did not start")
             raise StartFailed(f"no {self._awaited} within {START_SECONDS:.0f} s") from None

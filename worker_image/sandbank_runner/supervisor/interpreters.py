@@ -30,6 +30,9 @@ class Listener(Protocol):
     def output(self, stream: int, data: bytes) -> None:
         """User code wrote."""
 
+    def settle(self) -> None:
+        """Nothing more comes for the moment."""
+
     def said(self, interpreter: Interpreter, message: Message) -> None:
         """An interpreter that runs an operation said something, not checked yet."""
 
@@ -45,6 +48,9 @@ class Nobody:
 
     def output(self, stream: int, data: bytes) -> None:
         """Drop it."""
+
+    def settle(self) -> None:
+        """Nothing was kept."""
 
     def said(self, interpreter: Interpreter, message: Message) -> None:
         """Drop it."""
@@ -86,6 +92,11 @@ class Interpreters:
         """Keep an interpreter alive until cancelled. Raises :class:`CrashLoop` or ``TemplateDied``."""
         while True:
             interpreter = await self._renew()
+            if self._before_next:  # it is to be replaced before anything ran in it
+                interpreter.kill(RESET)
+                await interpreter.dead
+                await self._bury(interpreter)
+                continue
             kills = self._memory_kills()
             self.current = interpreter
             self._ready.set()
@@ -114,27 +125,34 @@ class Interpreters:
         if self.current is not None and self.current.free and environment:
             self._applying = self._loop.create_task(self._apply(self.current, environment))
 
-    async def replace(self, before_next: Callable[[], Awaitable[None]]) -> None:
-        """End the current interpreter; between its end and the next, run ``before_next``. Return when that is ready."""
+    def replace(self, before_next: Callable[[], Awaitable[None]]) -> Awaitable[None]:
+        """End the current interpreter at once; between its end and the next, ``before_next`` runs.
+
+        What is returned is done when the next is ready, or raises what ``before_next`` raised.
+        """
         done: asyncio.Future[None] = self._loop.create_future()
 
         async def between() -> None:
+            error: Exception | None = None
             try:
                 await before_next()
-            except Exception as error:
-                if not done.done():
-                    done.set_exception(error)
+            except Exception as caught:
+                error = caught
+            if done.done():
+                return  # nobody waits any more
+            if error is None:
+                done.set_result(None)
             else:
-                if not done.done():
-                    done.set_result(None)
+                done.set_exception(error)
+
+        async def both() -> None:
+            await done
+            await self.ready()
 
         self._before_next.append(between)
-        interpreter = await self.ready()
-        # Another Reset may have had the interpreter replaced while this one waited; then its work is done too.
-        if not done.done():
-            interpreter.kill(RESET)
-        await done
-        await self.ready()
+        if self.current is not None:
+            self.current.kill(RESET)
+        return both()
 
     async def _apply(self, interpreter: Interpreter, environment: Mapping[str, str]) -> None:
         try:
@@ -187,6 +205,10 @@ class Interpreters:
     def output(self, stream: int, data: bytes) -> None:
         """Pass it on."""
         self.listener.output(stream, data)
+
+    def settle(self) -> None:
+        """Pass it on."""
+        self.listener.settle()
 
     def said(self, interpreter: Interpreter, message: Message) -> None:
         """Pass it on."""

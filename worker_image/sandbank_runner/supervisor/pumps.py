@@ -30,6 +30,9 @@ class OutputSink(Protocol):
     def output(self, stream: int, data: bytes) -> None:
         """Take what was written to ``stream``; one call is one event."""
 
+    def settle(self) -> None:
+        """Nothing more comes for the moment."""
+
 
 class Pumps:
     """The read ends of one interpreter's two pipes; owns them."""
@@ -48,7 +51,7 @@ class Pumps:
         self._resume()
 
     def drain(self) -> None:
-        """Take what was written until now and hand all of it on.
+        """Take what was written until now and hand all of it on, without telling the sink to settle.
 
         What is in the pipes at this moment, and no more: somebody may be writing without an end.
         """
@@ -89,11 +92,13 @@ class Pumps:
             return
         if self._window is None:
             self._sink.output(stream, data)
+            self._sink.settle()
             self._open_window()
             return
         self._keep(stream, data)
         if self._pending_bytes >= _READ_BYTES:
             self._flush()
+            self._sink.settle()
         if len(data) < _LARGE_READ_BYTES:
             self._small_reads += 1
             if self._small_reads >= _SMALL_READS:
@@ -138,6 +143,7 @@ class Pumps:
         if was_paused:
             self._resume()
         if self._flush() or was_paused:
+            self._sink.settle()
             self._open_window()
 
     def _pause(self) -> None:

@@ -44,7 +44,6 @@ class Session:
         self._interpreters = interpreters
         self._tell = tell
         self._now = now
-        self._resets = asyncio.Lock()
         grace = assign.interrupt_grace
         self.dispatcher = Dispatcher(
             loop,
@@ -103,11 +102,13 @@ class Session:
         """Return journalled events of an operation, None where it is not known."""
         return self.journal.page(operation_id, after_sequence, max_bytes)
 
-    async def reset(self, before_next: Callable[[], Awaitable[None]]) -> None:
-        """Cancel everything and replace the interpreter by a pristine one; one reset at a time."""
-        async with self._resets:
-            self.dispatcher.cancel_all()
-            await self._interpreters.replace(before_next)
+    def reset(self, before_next: Callable[[], Awaitable[None]]) -> Awaitable[None]:
+        """Cancel everything now and replace the interpreter by a pristine one; what is returned waits for it.
+
+        What is submitted from now on runs in the fresh one.
+        """
+        self.dispatcher.cancel_all()
+        return self._interpreters.replace(before_next)
 
     def summaries(self) -> list[OperationSummary]:
         """Return what the journal knows, oldest first."""

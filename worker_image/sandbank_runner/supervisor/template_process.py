@@ -120,8 +120,10 @@ class TemplateProcess:
 
     async def _answer(self, answer: asyncio.Future[Message], expected: str, seconds: float) -> Message:
         try:
-            # Shielded: an answer that nobody waits for any more still takes its place in the order.
-            message = await asyncio.wait_for(asyncio.shield(answer), seconds)
+            # Not wait_for(), which in Python 3.11 loses a cancellation that comes together with the answer.
+            async with asyncio.timeout(seconds):
+                # Shielded: an answer that nobody waits for any more still takes its place in the order.
+                message = await asyncio.shield(answer)
         except TimeoutError:
             self.died(f"did not answer within {seconds:.0f} s")
             raise TemplateDied(self._dead) from None
