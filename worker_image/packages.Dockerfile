@@ -18,8 +18,8 @@ COPY locks /build/locks
 # marked as never to be checked stay valid whatever happens to modification times on the way into a layer. The
 # packages' own test suites are left as they are: nobody imports them.
 #
-# matplotlib lists its fonts once and keeps the list where MPLCONFIGDIR says. That place is on the read-only root
-# here; interpreters copy the list to their own, writable one.
+# matplotlib lists its fonts at its first import, which takes about 75 ms, and keeps the list in MPLCONFIGDIR, a folder
+# that it insists on being able to write to. The list made here is for being copied into such a folder.
 #
 # All in one step: each step's layer is written out whole, and this one has thousands of files.
 RUN set -eu; \
