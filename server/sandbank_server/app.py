@@ -83,6 +83,7 @@ class App:
         on_progress: Callable[[BuildProgress], None],
     ) -> None:
         self.settings = settings
+        self._instance = instance
         self._runtime = runtime
         clock, ids = SystemClock(), SecureIds()
         self.metrics = Metrics()
@@ -124,6 +125,7 @@ class App:
         images = settings.images
         options = BuildOptions(
             cache_directory=images.cache_dir,
+            installation=self._instance.identity.id,
             registry_image=images.registry_image,
             registry_seconds=images.registry_timeout.total_seconds(),
             debian_mirror=images.debian_mirror,

@@ -64,7 +64,12 @@ def test_streams_keep_their_order(session: Session) -> None:
 
 def test_children_and_c_code_are_captured(session: Session) -> None:
     """Output is captured at the descriptor, whoever writes."""
-    code = "import subprocess, ctypes, os\nsubprocess.run(['echo', 'child'])\nctypes.CDLL(None).puts(b'from C')\nos.write(2, b'raw')"
+    code = """
+import ctypes, os, subprocess
+subprocess.run(["echo", "child"])
+ctypes.CDLL(None).puts(b"from C")
+os.write(2, b"raw")
+"""
     result = session.run(code)
     assert "child\n" in result.stdout
     assert "from C\n" in result.stdout
@@ -153,7 +158,6 @@ def test_a_queued_operation_is_cancelled_without_running(api: Api, session: Sess
     next(events)
     request = execution_pb2.ExecuteRequest(session_id=session.session_id, operation_id="second", code="x = 1")
     stream = api.execution.Execute(request)
-    stream.initial_metadata()
     while not any(each.operation_id == "second" for each in session.operations()):
         pass
     session.cancel("second")
@@ -203,9 +207,16 @@ def test_operations_are_listed_newest_first(session: Session) -> None:
 
 def test_top_level_await_works(session: Session) -> None:
     """A cell may await; its tasks go on in the next one that does."""
-    session.run(
-        "import asyncio\nasync def later():\n await asyncio.sleep(0.01)\n return 9\ntask = asyncio.ensure_future(later())"
-    )
+    code = """
+import asyncio
+async def later():
+    await asyncio.sleep(0.01)
+    return 9
+task = asyncio.create_task(later())
+await asyncio.sleep(0)
+task.done()
+"""
+    assert session.run(code).value is False
     assert session.run("await task").value == 9
 
 
