@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbank_runner.interpreter.sealed import give_back, put_back, seal
 from sandbank_runner.interpreter.text import sendable, shortened
-from sandbank_runner.interpreter.traces import format_error
+from sandbank_runner.interpreter.traces import format_error, format_without_asking
 
 seal(globals())
 
@@ -23,6 +23,8 @@ _RECURSION_ROOM = 1_000
 """Frames that formatting an error may need; user code may have left fewer."""
 
 _type_name = type.__dict__["__name__"].__get__
+_arguments = BaseException.__dict__["args"].__get__
+_plain_str = BaseException.__str__
 _getrecursionlimit, _setrecursionlimit = sys.getrecursionlimit, sys.setrecursionlimit
 
 
@@ -50,16 +52,39 @@ class ErrorReporter:
                 _setrecursionlimit(limit)
             give_back(builtins_of_user)
 
+    def describe_without_asking(self, error: BaseException, cell: str) -> dict[str, Any]:
+        """Return a description that takes no code of the user's. Does not raise."""
+        builtins_of_user = put_back()
+        brief = _brief(error, _message_without_asking(error))
+        try:
+            last_line = f"{brief['type_name']}: {brief['message']}".removesuffix(": ") + "\n"
+            text, stack = format_without_asking(error, cell, [last_line])
+            return {
+                **brief,
+                "traceback_text": shortened(text, _TRACEBACK_CHARACTERS),
+                "frames": self._frames(stack),
+            }
+        except Exception:  # an audit hook that refuses to have files opened, memory that is gone
+            return brief
+        finally:
+            give_back(builtins_of_user)
+
     def _describe(self, error: BaseException, cell: str, compiling: bool) -> dict[str, Any]:
-        text, stack = format_error(error, cell)
         is_syntax_error = isinstance(error, SyntaxError) and compiling
+        # First the message: the standard library, which asks for it again, swallows an interrupt of that.
+        message = _message(error, is_syntax_error)
+        text, stack = format_error(error, cell)
         return {
-            "type_name": shortened(_type_name(type(error)), _NAME_CHARACTERS),
-            "message": shortened(_message(error, is_syntax_error), _MESSAGE_CHARACTERS),
+            **_brief(error, message),
             "traceback_text": shortened(text, _TRACEBACK_CHARACTERS),
-            "frames": [_frame(frame) for frame in _ends([f for f in stack if self._is_users(f.filename)])],
+            "frames": self._frames(stack),
             "syntax_error": _syntax_error(error) if is_syntax_error else None,
         }
+
+    def _frames(self, stack: list[FrameSummary]) -> list[dict[str, Any]]:
+        return [
+            _frame(frame) for frame in _ends([frame for frame in stack if self._is_users(frame.filename)])
+        ]
 
     def _is_users(self, file_name: str) -> bool:
         if file_name.startswith("<"):
@@ -67,11 +92,11 @@ class ErrorReporter:
         return file_name.startswith(self._workspace) or not os.path.isabs(file_name)
 
 
-def describe_briefly(error: BaseException) -> dict[str, Any]:
-    """Return what can be said of ``error`` without asking it."""
+def _brief(error: BaseException, message: str) -> dict[str, Any]:
+    """Return a description without traceback."""
     return {
         "type_name": shortened(_type_name(type(error)), _NAME_CHARACTERS),
-        "message": "",
+        "message": shortened(message, _MESSAGE_CHARACTERS),
         "traceback_text": "",
         "frames": [],
         "syntax_error": None,
@@ -87,6 +112,14 @@ def _message(error: BaseException, is_syntax_error: bool) -> str:
         return str(error)
     except Exception:
         return "<exception str() failed>"
+
+
+def _message_without_asking(error: BaseException) -> str:
+    """Return the message where that takes no code of the user's."""
+    arguments = _arguments(error)
+    if type(arguments) is tuple and all(type(argument) in (str, int) for argument in arguments):
+        return _plain_str(error)
+    return ""
 
 
 def _ends(items: list[FrameSummary]) -> list[FrameSummary]:

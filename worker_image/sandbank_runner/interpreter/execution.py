@@ -16,7 +16,7 @@ from types import CodeType
 from typing import Any
 
 from sandbank_runner.interpreter import display, figures, formatting
-from sandbank_runner.interpreter.errors import ErrorReporter, describe_briefly
+from sandbank_runner.interpreter.errors import ErrorReporter
 from sandbank_runner.interpreter.event_loop import SessionLoop
 from sandbank_runner.interpreter.forks import end_child
 from sandbank_runner.interpreter.interrupts import Interrupts
@@ -33,7 +33,7 @@ _eval = eval
 _IS_COROUTINE = inspect.CO_COROUTINE
 _getpid = os.getpid
 _getrecursionlimit, _setrecursionlimit = sys.getrecursionlimit, sys.setrecursionlimit
-_TRIES = 16
+_TRIES = tuple(range(16))
 _RECURSION_ROOM = 300
 """Frames that the runner itself needs between operations; user code may have left fewer."""
 
@@ -83,7 +83,14 @@ class Executor:
                 interrupts.active = False
         except BaseException as error:
             failure = error
-        self._leave()
+        for (
+            _
+        ) in _TRIES:  # a handler that was not shut out yet, or a trace function, may raise in the very call
+            try:
+                self._leave()
+            except BaseException:  # noqa: S112
+                continue
+            break
         try:
             if _getpid() != self._pid:
                 end_child(failure, self._output)
@@ -103,17 +110,12 @@ class Executor:
 
     def _leave(self) -> None:
         """Keep out of the runner what user code has left behind: signal handlers, trace functions, a low limit."""
-        for _ in range(_TRIES):
-            try:
-                self._interrupts.shut()
-                self._probes.take_off()
-                limit = _getrecursionlimit()
-                if limit < _RECURSION_ROOM:
-                    self._recursion_limit = limit
-                    _setrecursionlimit(_RECURSION_ROOM)
-            except BaseException:  # noqa: S112 - of a trace function, which is off after it; of a handler, before it was shut
-                continue
-            return
+        self._interrupts.shut()
+        self._probes.take_off()
+        limit = _getrecursionlimit()
+        if limit < _RECURSION_ROOM:
+            self._recursion_limit = limit
+            _setrecursionlimit(_RECURSION_ROOM)
 
     def _run(self, source: bytes, outcome: Outcome) -> None:
         cell = self._cell
@@ -181,15 +183,22 @@ class Executor:
         outcome.interrupted = interrupts.ended(failure)
         interrupts.raised = None
         compiling, self._compiling = self._compiling, False
-        try:
+        if not outcome.interrupted:
             try:
-                self._enter()
-                outcome.error = self._errors.describe(failure, self._cell, compiling=compiling)
-                self._output.finish()
-            finally:
-                interrupts.active = False
-        except BaseException:
-            outcome.interrupted = outcome.interrupted or interrupts.raised is not None
-        self._leave()
+                try:
+                    self._enter()
+                    outcome.error = self._errors.describe(failure, self._cell, compiling=compiling)
+                    self._output.finish()
+                finally:
+                    interrupts.active = False
+            except BaseException:  # noqa: S110 - told without asking it, then
+                pass
+            for _ in _TRIES:
+                try:
+                    self._leave()
+                except BaseException:  # noqa: S112
+                    continue
+                break
+            outcome.interrupted = interrupts.raised is not None
         if outcome.error is None:
-            outcome.error = describe_briefly(failure)
+            outcome.error = self._errors.describe_without_asking(failure, self._cell)

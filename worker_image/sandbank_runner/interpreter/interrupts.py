@@ -11,7 +11,7 @@ cancelled instead: an exception in the middle of the loop's bookkeeping would br
 from __future__ import annotations
 
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.signals import (
@@ -40,7 +40,7 @@ _CHAIN = 100
 class Interrupts:
     """The state of one interpreter's SIGINT. ``active`` is true while user code runs; only its caller sets it."""
 
-    __slots__ = ("_handler", "_loop", "_mask", "_task", "active", "cancelled", "raised")
+    __slots__ = ("_handler", "_late", "_loop", "_mask", "_task", "active", "cancelled", "raised")
 
     def __init__(self) -> None:
         self.active = False
@@ -48,6 +48,8 @@ class Interrupts:
         """What the handler raised last in this operation."""
         self.cancelled = False
         """The handler cancelled the cell's task."""
+        self._late = False
+        """One came when user code was just left: it counts where the operation has more of that to run."""
         self._mask: set[int] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -66,10 +68,14 @@ class Interrupts:
             pass
         self.raised = None
         self.cancelled = False
+        self._late = False
 
     def open(self) -> None:
         """Let signals in, with the mask that user code left. ``active`` is set before; KeyboardInterrupt may come."""
         sigmask(SIG_SETMASK, self._mask)
+        if self._late:
+            self._late = False
+            self._interrupt()
 
     def shut(self) -> None:
         """Keep signals out again, whatever a signal handler of the user's says to it."""
@@ -105,12 +111,16 @@ class Interrupts:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if not self.active:
+            self._late = True
             return
         loop, task = self._loop, self._task
         if loop is not None and task is not None and _belongs_to_loop(loop, frame):
             self.cancelled = True
             loop.call_soon_threadsafe(task.cancel)
             return
+        self._interrupt()
+
+    def _interrupt(self) -> NoReturn:
         self.raised = KeyboardInterrupt()
         raise self.raised
 

@@ -25,7 +25,7 @@ _LINKS = 100
 def format_error(error: BaseException, cell: str) -> tuple[str, list[FrameSummary]]:
     """Return the traceback as Python prints it, and the frames of ``error`` itself, without those of the runner."""
     if any(_depth(link.__traceback__) > _DEEP for link in _history(error)):
-        return _format_deep(error, cell)
+        return format_without_asking(error, cell, traceback.format_exception_only(type(error), error))
     whole = TracebackException(type(error), error, error.__traceback__, compact=True)
     for part in _parts(whole):
         part.stack = StackSummary.from_list(_without_runner(part.stack, cell))
@@ -40,8 +40,10 @@ def _format_bare(whole: TracebackException) -> Iterator[str]:
     return whole.format()
 
 
-def _format_deep(error: BaseException, cell: str) -> tuple[str, list[FrameSummary]]:
-    """Format the ends of the traceback only, and nothing of the errors before it."""
+def format_without_asking(
+    error: BaseException, cell: str, last_lines: list[str]
+) -> tuple[str, list[FrameSummary]]:
+    """Do the same without calling anything of the user's: the ends of the traceback, nothing of earlier errors."""
     first: list[tuple[FrameType, int]] = []
     last: deque[tuple[FrameType, int]] = deque(maxlen=_KEPT)
     count = 0
@@ -59,8 +61,7 @@ def _format_deep(error: BaseException, cell: str) -> tuple[str, list[FrameSummar
     if count > len(first) + len(last):
         lines.append(f"  … {count - len(first) - len(last)} frames left out …\n")
     lines += traceback.format_list(tail)
-    lines += traceback.format_exception_only(type(error), error)
-    return "".join(lines), head + tail
+    return "".join([*lines, *last_lines]), head + tail
 
 
 def _without_runner(stack: list[FrameSummary], cell: str) -> list[FrameSummary]:
