@@ -10,6 +10,7 @@ cancelled instead: an exception in the middle of the loop's bookkeeping would br
 
 from __future__ import annotations
 
+from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -33,6 +34,10 @@ _LOOP_MODULES = frozenset(
     ["asyncio.base_events", "asyncio.events", "asyncio.runners", "asyncio.unix_events", "selectors"]
 )
 _INTERRUPT = frozenset([SIGINT])
+_NEVER = float("-inf")
+_SAME_SECONDS = 1.0
+"""The supervisor repeats an interrupt: the first may have come just before a system call, which then sleeps on. Within
+this time it is the same one, and does not hit the ``finally`` of what it has interrupted already."""
 _CHAIN = 100
 """How many links of an exception's history are searched for the interrupt."""
 
@@ -40,7 +45,7 @@ _CHAIN = 100
 class Interrupts:
     """The state of one interpreter's SIGINT. ``active`` is true while user code runs; only its caller sets it."""
 
-    __slots__ = ("_handler", "_late", "_loop", "_mask", "_task", "active", "cancelled", "raised")
+    __slots__ = ("_handler", "_late", "_loop", "_mask", "_task", "_when", "active", "cancelled", "raised")
 
     def __init__(self) -> None:
         self.active = False
@@ -50,6 +55,8 @@ class Interrupts:
         """The handler cancelled the cell's task."""
         self._late = False
         """One came when user code was just left: it counts where the operation has more of that to run."""
+        self._when = _NEVER
+        """When the last one that counted came, monotonic."""
         self._mask: set[int] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -69,6 +76,7 @@ class Interrupts:
         self.raised = None
         self.cancelled = False
         self._late = False
+        self._when = _NEVER
 
     def open(self) -> None:
         """Let signals in, with the mask that user code left. ``active`` is set before; KeyboardInterrupt may come."""
@@ -113,6 +121,10 @@ class Interrupts:
         if not self.active:
             self._late = True
             return
+        now = monotonic()
+        if now - self._when < _SAME_SECONDS:
+            return
+        self._when = now
         loop, task = self._loop, self._task
         if loop is not None and task is not None and _belongs_to_loop(loop, frame):
             self.cancelled = True

@@ -7,6 +7,7 @@ one: the supervisor hands an operation to the interpreter only after the one bef
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 from sandbank_runner.supervisor.operations import Operation, Stop
@@ -15,6 +16,13 @@ _RETRY_SECONDS = 0.005
 """How soon to look again whether the interpreter can take the interrupt."""
 
 _LARGEST_RETRY_SECONDS = 0.050
+
+_FIRST_REPEAT_SECONDS = 0.020
+"""How soon the interrupt is repeated, then at growing intervals.
+
+One that comes between the interpreter's last look for signals and a system call that sleeps is noticed only when the
+call ends; the next one ends the call. The interpreter takes repetitions within a second for the same interrupt.
+"""
 
 
 class Stoppable(Protocol):
@@ -63,14 +71,22 @@ class Ladder:
         The interpreter blocks SIGINT outside user code and forgets one that came meanwhile: sent before the code has
         begun, it would be lost and the whole grace would pass.
         """
-        left = self._give_up - self._loop.time()
         if self._target.interrupt():
-            self._timer = self._loop.call_later(left, self._kill)
-        elif left > 0:
-            again = min(2 * retry, _LARGEST_RETRY_SECONDS)
-            self._timer = self._loop.call_later(min(retry, left), self._interrupt, again)
+            self._again(self._repeat, _FIRST_REPEAT_SECONDS)
         else:
-            self._kill()
+            self._again(self._interrupt, min(retry, _LARGEST_RETRY_SECONDS))
+
+    def _repeat(self, pause: float) -> None:
+        self._target.interrupt()
+        self._again(self._repeat, pause)
+
+    def _again(self, step: Callable[[float], None], pause: float) -> None:
+        """Take ``step`` after ``pause``, the next after twice as long; the last step when the grace is over."""
+        left = self._give_up - self._loop.time()
+        if left <= pause:
+            self._timer = self._loop.call_later(max(left, 0.0), self._kill)
+        else:
+            self._timer = self._loop.call_later(pause, step, 2 * pause)
 
     def _kill(self) -> None:
         self._timer = None
