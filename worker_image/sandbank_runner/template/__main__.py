@@ -11,6 +11,7 @@ from typing import NoReturn
 from sandbank_runner.channel import Channel
 from sandbank_runner.supervisor.config import SandboxConfig, parse
 from sandbank_runner.template.birth import Origin
+from sandbank_runner.template.environment import SANDBOX_VARIABLE, settle
 from sandbank_runner.template.plan import make_plan
 from sandbank_runner.template.preload import forget_origin, freeze, preload
 from sandbank_runner.template.server import TemplateServer
@@ -31,6 +32,7 @@ def main() -> NoReturn:
         raise SystemExit("the template's first message must be configure")
     config = parse(message.header["config"])
     missing = _give_up_root(config)
+    settle(config, os.environ)
     plan = make_plan(config, missing)
     process_flags.die_with_parent()
     forget_origin()
@@ -40,9 +42,8 @@ def main() -> NoReturn:
     failed, milliseconds = preload(config.preload)
     freeze()
     if config.mode == "local":
-        process_flags.die_with_parent(
-            0
-        )  # from here on the end of the channel tells, and leaves time to clean up
+        # From here on the end of the channel tells, and leaves time to clean up.
+        process_flags.die_with_parent(0)
     server = TemplateServer(channel, Origin(config, plan))
     server.announce(milliseconds, failed)
     server.serve()
@@ -71,7 +72,6 @@ def _give_up_root(config: SandboxConfig) -> list[str]:
 def _end_what_is_left(config: SandboxConfig) -> None:
     """Kill what user code started: with the supervisor gone, nobody else would."""
     from sandbank_runner.supervisor.sweep import kill_marked
-    from sandbank_runner.template.environment import SANDBOX_VARIABLE
 
     kill_marked(f"{SANDBOX_VARIABLE}={config.sandbox_id}", keep={os.getpid()})
 

@@ -53,6 +53,7 @@ def become_interpreter(origin: Origin, channel: int, stdout: int, stderr: int) -
         _put_up_walls(origin, asleep=False, score=memory_order.LIVE, ruleset=origin.plan.code_ruleset)
         process_flags.set_name("interpreter")
         os.chdir(origin.config.workspace)
+        sys.path.insert(0, "")  # as in any interactive Python
         _reseed()
         signal.pthread_sigmask(
             signal.SIG_SETMASK, {signal.SIGINT}

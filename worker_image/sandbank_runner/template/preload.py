@@ -44,7 +44,6 @@ def forget_origin() -> None:
     sys.argv[:] = [""]
     if sys.path and sys.path[0] in ("", "/"):
         del sys.path[0]
-    sys.path.insert(0, "")
 
 
 def freeze() -> None:

@@ -97,10 +97,15 @@ def _fork_twice() -> int:
     ended, alive = os.pipe()  # the write end closes when caller and middle one have let go of it
     middle = bare_fork()
     if middle == 0:
+        own = os.getpid()
         child = bare_fork()
         if child == 0:
             os.close(alive)
-            os.read(ended, 1)  # not before the middle one is dead is the supervisor the parent
+            os.read(ended, 1)
+            while (
+                os.getppid() == own
+            ):  # its descriptors are closed a moment before its children are handed on
+                os.sched_yield()
             for descriptor in (told, tell, ended):
                 os.close(descriptor)
             _correct_thread_id()

@@ -108,9 +108,11 @@ class HelperProbe:
         return header, b"".join(content)
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection:
-            with contextlib.suppress(EOFError, ConnectionError):  # how a helper ends that is broken off
-                helper.serve(connection, str(self.workspace))
+        with (
+            connection,
+            contextlib.suppress(EOFError, ConnectionError),
+        ):  # how a helper ends that is broken off
+            helper.serve(connection, str(self.workspace))
 
 
 def _checked(body: bytes) -> dict[str, Any]:
