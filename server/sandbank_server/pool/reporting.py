@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import structlog
 
@@ -52,13 +51,16 @@ class Reporter:
         """Log what happened, and show it to those who watch."""
         record = action.record
         names = {"template": self._book.template}
+        if record is None and not self._book.template:
+            return  # the place for strays is no pool of anybody's
         if record is not None:
             names = {
                 "template": record.template,
                 "sandbox_id": record.sandbox_id,
                 "session_id": record.session_id,
             }
-        _LOGGERS[action.level](action.message, **names)
+        # Looked up each time: a method taken at import would keep the configuration of that moment.
+        getattr(_log, action.level.value)(action.message, **names)
         if self._watchers.wanted(self._book.template):
             now = self._clock.now()
             sandbox = None if record is None else snapshot_sandbox(record, self._clock.monotonic(), now)
@@ -71,10 +73,3 @@ def tell_lost(on_exit: OnExit, session_id: str, sandbox_id: str, reason: str) ->
         on_exit(session_id, sandbox_id, reason)
     except Exception:  # noqa: BLE001 - a listener must not stop the pool from replacing what was lost
         _log.exception("a listener failed", sandbox_id=sandbox_id, session_id=session_id)
-
-
-_LOGGERS: Mapping[do.Level, Callable[..., Any]] = {
-    do.Level.DEBUG: _log.debug,
-    do.Level.INFO: _log.info,
-    do.Level.WARNING: _log.warning,
-}

@@ -8,7 +8,6 @@ import random
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-
 from sandbank_server.pool import actions as do
 from sandbank_server.pool import events as ev
 from sandbank_server.pool.core import PoolCore
@@ -16,7 +15,12 @@ from sandbank_server.pool.settings import PoolSettings, PoolSizes
 from sandbank_server.pool.state import PoolState, SandboxState
 
 SETTINGS = PoolSettings(
-    start_deadline=60.0, lease_deadline=30.0, destroy_deadline=20.0, max_destroying=3, surplus_after=15.0
+    start_deadline=60.0,
+    lease_deadline=30.0,
+    destroy_deadline=20.0,
+    max_destroying=3,
+    surplus_after=15.0,
+    image_backoff_cap=30.0,
 )
 
 
@@ -64,6 +68,10 @@ class PoolMachine(RuleBasedStateMachine):
             self.perform(action)
 
     def perform(self, action: do.Action) -> None:
+        self.perform_for_sandboxes(action)
+        self.perform_for_callers(action)
+
+    def perform_for_sandboxes(self, action: do.Action) -> None:
         match action:
             case do.Launch():
                 assert action.sandbox_id not in self.alive, "an id used twice"
@@ -84,6 +92,11 @@ class PoolMachine(RuleBasedStateMachine):
             case do.ResolveImage():
                 assert not self.resolving, "two builds of one image"
                 self.resolving = True
+            case _:
+                pass
+
+    def perform_for_callers(self, action: do.Action) -> None:
+        match action:
             case do.Offer():
                 hands = [*self.offers.values(), *self.held.values(), *self.confirmed.values()]
                 assert action.sandbox_id not in hands, "one sandbox in two hands"
