@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from prometheus_client import Counter, Histogram
 from sandbank.v1 import execution_pb2
 
 from sandbank_server.observability.metrics import Metrics
@@ -21,19 +22,29 @@ class SessionMetrics:
     def __init__(self, metrics: Metrics, make_span: SpanMaker | None = None) -> None:
         self._metrics = metrics
         self._make_span = make_span
+        self._finished: dict[tuple[int, int], tuple[Counter, Histogram]] = {}
 
     def operation_finished(self, template: str, operation: execution_pb2.Operation, traceparent: str) -> None:
         """Count an operation that ended, and make its span when traces are on."""
-        metrics = self._metrics
-        state = execution_pb2.Operation.State.Name(operation.state).removeprefix("STATE_").lower()
-        outcome = execution_pb2.Operation.Outcome.Name(operation.outcome).removeprefix("OUTCOME_").lower()
-        metrics.operations.labels(state, outcome).inc()
+        key = (operation.state, operation.outcome)
+        found = self._finished.get(key)
+        if found is None:
+            found = self._finished[key] = self._children(operation)
+        count, seconds = found
+        count.inc()
         wall = operation.usage.wall_time
-        metrics.operation_seconds.labels(state).observe(max(0.0, wall.seconds + wall.nanos / 1e9))
+        seconds.observe(max(0.0, wall.seconds + wall.nanos / 1e9))
         if operation.dropped_output_bytes > 0:
-            metrics.dropped_output_bytes.inc(operation.dropped_output_bytes)
+            self._metrics.dropped_output_bytes.inc(operation.dropped_output_bytes)
         if self._make_span is not None:
             self._make_span(operation, traceparent)
+
+    def _children(self, operation: execution_pb2.Operation) -> tuple[Counter, Histogram]:
+        """Return counter and histogram of a state and outcome; looking them up costs more than counting."""
+        names = execution_pb2.Operation
+        state = names.State.Name(operation.state).removeprefix("STATE_").lower()
+        outcome = names.Outcome.Name(operation.outcome).removeprefix("OUTCOME_").lower()
+        return self._metrics.operations.labels(state, outcome), self._metrics.operation_seconds.labels(state)
 
     def interpreter_crashed(self, template: str, reason: str) -> None:
         """Count an interpreter that was replaced, by a cause of a bounded set: the text came from a sandbox."""

@@ -113,7 +113,11 @@ class OperationLog:
                 subject="operations per session",
             )
         try:
-            self._append({"k": "d", "op": operation_id, "dg": digest, "t": create_time_us})
+            # Written by hand on the path of every operation: ids need no escaping (they match [A-Za-z0-9._-]).
+            self._write(
+                b'{"k":"d","op":"%b","dg":"%b","t":%d}\n'
+                % (operation_id.encode(), digest.encode(), create_time_us)
+            )
         except OSError as error:
             raise StoreUnavailableError(
                 "the operation log cannot be written; nothing was run", retry_delay=5.0
@@ -139,18 +143,16 @@ class OperationLog:
         """Record the end of an operation. OSError when the disk refuses; the entry in memory is right all the same."""
         entry = self._entries[operation.operation_id]
         entry.state, entry.outcome, entry.last_sequence = operation.state, operation.outcome, last_sequence
-        entry.finished = True
+        entry.finished = entry.started = True
         at = self._size
-        self._append(
-            {
-                "k": "e",
-                "op": operation.operation_id,
-                "st": operation.state,
-                "oc": operation.outcome,
-                "q": last_sequence,
-                "r": base64.b64encode(_summary(operation)).decode(),
-            }
+        line = b'{"k":"e","op":"%b","st":%d,"oc":%d,"q":%d,"r":"%b"}\n' % (
+            operation.operation_id.encode(),
+            operation.state,
+            operation.outcome,
+            last_sequence,
+            base64.b64encode(_summary(operation)),
         )
+        self._write(line)
         entry.record = at
 
     def lose_effects(self, replacement: int = 0, survivors: frozenset[str] = frozenset()) -> list[str]:
@@ -212,7 +214,9 @@ class OperationLog:
     # Inside.
 
     def _append(self, fields: dict[str, object]) -> None:
-        data = json.dumps(fields, separators=(",", ":")).encode() + b"\n"
+        self._write(json.dumps(fields, separators=(",", ":")).encode() + b"\n")
+
+    def _write(self, data: bytes) -> None:
         try:
             written = os.pwrite(self._file, data, self._size)
         except OSError:

@@ -106,9 +106,14 @@ class Operations:
             max_output_bytes=submission.max_output_bytes,
             traceparent=submission.traceparent,
         )
-        message.timeout.FromMicroseconds(int(submission.timeout * 1e6))
-        message.create_time.FromDatetime(now)
-        self.log.dispatch(submission.operation_id, submission.digest(), message.create_time.ToMicroseconds())
+        message.timeout.seconds = int(submission.timeout)
+        message.timeout.nanos = int(submission.timeout % 1 * 1e9)
+        created = now.timestamp()
+        message.create_time.seconds = int(created)
+        message.create_time.nanos = now.microsecond * 1000
+        self.log.dispatch(
+            submission.operation_id, submission.digest(), int(created) * 1_000_000 + now.microsecond
+        )
         try:
             self.link.submit(message)
         except LinkClosed as error:
@@ -133,17 +138,18 @@ class Operations:
         sequence = events.first_sequence
         for data in events.events:
             if sequence > live.last:
-                self._take_event(live, data, sequence)
+                self._take_event(live, data, sequence, with_end=events.finished)
             sequence += 1
         live.wake()
 
-    def _take_event(self, live: LiveOperation, data: bytes, sequence: int) -> None:
+    def _take_event(self, live: LiveOperation, data: bytes, sequence: int, *, with_end: bool) -> None:
         if live.finished or sequence != live.last + 1:
             raise RunnerViolation(f"event {sequence} after {live.last}")
         event = check_event(data, self.session_id, live.operation_id, sequence)
         if not live.started and event.HasField("started"):
             live.started = True
-            self.log.start(live.operation_id)
+            if not with_end:
+                self.log.start(live.operation_id)
         if event.HasField("finished"):
             self._finish(live, event.finished.operation, data)
         else:

@@ -50,7 +50,9 @@ class Session:
         log: OperationLog,
         secret_env: Mapping[str, str] | None = None,
     ) -> None:
-        self.record = record
+        self._record = record
+        self._last_active: datetime | None = None
+        self._execution_count = record.execution_count
         self.operations = Operations(
             record.session_id,
             log,
@@ -72,9 +74,19 @@ class Session:
     # Reading.
 
     @property
+    def record(self) -> SessionRecord:
+        """The record as it is now. What each use changes is kept beside it until somebody looks."""
+        if self._last_active is not None:
+            self._record = replace(
+                self._record, last_active_time=self._last_active, execution_count=self._execution_count
+            )
+            self._last_active = None
+        return self._record
+
+    @property
     def session_id(self) -> str:
         """Its id."""
-        return self.record.session_id
+        return self._record.session_id
 
     @property
     def ended(self) -> bool:
@@ -245,13 +257,10 @@ class Session:
 
     def _operation_finished(self, operation: execution_pb2.Operation) -> None:
         trace = self._traces.pop(operation.operation_id, "")
-        self._services.observer.operation_finished(self.record.template, operation, trace)
-        # No write and no event here: this is the hot path. The next tick saves what changed.
-        self.record = replace(
-            self.record,
-            execution_count=max(self.record.execution_count, operation.execution_count),
-            last_active_time=self._services.clock.now(),
-        )
+        self._services.observer.operation_finished(self._record.template, operation, trace)
+        # No write, no event and no new record here: this is the hot path. The next tick saves what changed.
+        self._execution_count = max(self._execution_count, operation.execution_count)
+        self._last_active = self._services.clock.now()
         self._dirty = True
 
     def _recovered(self, reason: str, operations: list[str], files: list[str]) -> None:
@@ -296,16 +305,16 @@ class Session:
 
     def touch(self) -> None:
         """Count as use: the idle time begins anew."""
-        self.record = replace(self.record, last_active_time=self._services.clock.now())
+        self._last_active = self._services.clock.now()
         self._dirty = True
-        if self.record.state == _State.STATE_IDLE:
+        if self._record.state == _State.STATE_IDLE:
             self._change(state=_State.STATE_ACTIVE)
 
     async def execute(self, submission: Submission) -> AsyncIterator[bytes]:
         """Run new code, or replay what a repeated id stands for; return its events, serialized, up to Finished."""
         if self.operations.known(submission) is not None:
             return self.operations.watch(submission.operation_id, lenient=True)
-        if self._link is None or self.record.state != _State.STATE_ACTIVE:
+        if self._link is None or self._record.state != _State.STATE_ACTIVE:
             await self.usable()
             if self.operations.known(submission) is not None:  # by another call, meanwhile
                 return self.operations.watch(submission.operation_id, lenient=True)
@@ -415,8 +424,9 @@ class Session:
         if self.ended:
             return
         if self.operations.live:
-            self.record = record = replace(record, last_active_time=now)
+            self._last_active = now
             self._dirty = True
+            record = self.record
         unused = now - record.last_active_time
         if now >= record.expire_time:
             await self.terminate("its lifetime is over")
@@ -435,7 +445,8 @@ class Session:
 
     def _change(self, **fields: object) -> None:
         before = self.record
-        self.record = replace(before, **fields)  # type: ignore[arg-type]
+        self._record = replace(before, **fields)  # type: ignore[arg-type]
+        self._execution_count = self._record.execution_count
         self._dirty = True
         if self.record.state != before.state:
             check_transition(before.state, self.record.state)
