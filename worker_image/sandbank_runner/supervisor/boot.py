@@ -91,7 +91,24 @@ def _give_up_root(config: SandboxConfig) -> list[str]:
         effective, permitted, inheritable = capabilities.held()
         if effective | permitted | inheritable != 1 << capabilities.KILL:
             raise BootError("the supervisor holds other capabilities than KILL")
+        _close_directory(os.path.dirname(os.path.dirname(config.socket_path)), config.users.supervisor)
     process_flags.give_up_new_privileges()
     process_flags.set_dumpable(False)
     process_flags.set_name("supervisor")
     return missing
+
+
+def _close_directory(path: str, owner: int) -> None:
+    """Close the directory above the socket's to everybody but its owner, the supervisor.
+
+    The socket and its own directory are open, because the control plane may be any user of the host. What keeps user
+    code from both is this directory alone, and its mode cannot be left to whoever mounted it: runc gives a tmpfs the
+    mode of the directory that it is mounted on, when a mount point for the socket's directory was made there before.
+    """
+    try:
+        os.chmod(path, 0o700)
+        status = os.stat(path)
+    except OSError as error:
+        raise BootError(f"{path} cannot be closed to user code: {error}") from error
+    if status.st_uid != owner or status.st_mode & 0o7777 != 0o700:
+        raise BootError(f"{path} is not the supervisor's alone: user code could reach the socket")
