@@ -67,8 +67,28 @@ class Book:
 
     @property
     def launching(self) -> int:
-        """How many of ours are being started; those found at boot run already and need no engine."""
+        """How many of ours the runtime is starting; those found at boot run already and need no engine."""
+        starting = self.ledger.having(SandboxState.STARTING)
+        return sum(1 for record in starting if not (record.adopted or record.launched))
+
+    @property
+    def booting(self) -> int:
+        """How many of ours are being started, those included whose runner has yet to say Hello."""
         return sum(1 for record in self.ledger.having(SandboxState.STARTING) if not record.adopted)
+
+    @property
+    def start_room(self) -> int:
+        """How many starts may begin now.
+
+        ``max_starting`` bounds what the runtime does at once. A sandbox whose process runs leaves its place to the
+        next, or the engine would stand still while runners boot; but no more than as many again may be booting.
+        A pool that is DEGRADED tries one at a time, from the decision to the Hello.
+        """
+        if not self.health.may_start(self.now):
+            return 0
+        if self.health.budget.exhausted:
+            return 1 - self.booting
+        return min(self.sizes.max_starting - self.launching, 2 * self.sizes.max_starting - self.booting)
 
     @property
     def wanted(self) -> int:

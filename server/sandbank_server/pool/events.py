@@ -95,6 +95,11 @@ class Lost(SandboxEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class Launched(SandboxEvent):
+    """Its process runs; its runner has not said Hello yet, but the engine is free for the next."""
+
+
+@dataclass(frozen=True, slots=True)
 class StartSucceeded(SandboxEvent):
     """It runs and its runner has said Hello."""
 

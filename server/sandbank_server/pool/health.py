@@ -49,11 +49,9 @@ class Health:
             self._image_retry_at, self.budget.not_before
         )
 
-    def start_limit(self, now: float, max_starting: int) -> int:
-        """Return how many starts may be under way: one at a time while it is not proved that they succeed."""
-        if not (self.opened and self._image_fresh) or now < self.budget.not_before:
-            return 0
-        return 1 if self.budget.exhausted else max_starting
+    def may_start(self, now: float) -> bool:
+        """Whether a start may begin."""
+        return self.opened and self._image_fresh and now >= self.budget.not_before
 
     def wakes(self, now: float) -> list[float]:
         """Return when something changes here of itself."""

@@ -41,6 +41,7 @@ def _check_bounds(book: Book) -> None:
     assert sum(counts) == book.ledger.total
     assert book.ledger.total <= book.ceiling, f"{book.ledger.total} sandboxes, at most {book.ceiling}"
     assert book.launching <= book.sizes.max_starting
+    assert book.booting <= 2 * book.sizes.max_starting
     assert book.retirements.under_way <= book.settings.max_destroying
     destroying = sum(1 for record in book.ledger.having(SandboxState.RETIRING) if record.destroying)
     assert destroying == book.retirements.under_way
@@ -66,15 +67,14 @@ def _check_nothing_forgotten(book: Book) -> None:
         for waiter in book.waiters:
             assert (Due.WAITER, waiter.lease_id) in book.agenda, "somebody waits without an end"
     if book.draining:
-        assert book.launching == 0
+        assert book.booting == 0
     for record in book.ledger.having(SandboxState.RETIRING):
         in_line = record.destroying or book.retirements.is_queued(record)
         retried = (Due.DESTROY, record.sandbox_id) in book.agenda
         assert in_line or retried, f"never destroyed: {record.story()}"
     if book.retirements.queued:
         assert book.retirements.under_way == book.settings.max_destroying, "destroying could go on"
-    limit = book.health.start_limit(book.now, book.sizes.max_starting)
     room = book.sizes.max_total - book.ledger.total
-    startable = min(book.wanted - book.coming, limit - book.launching, room)
+    startable = min(book.wanted - book.coming, book.start_room, room)
     paused = book.count(SandboxState.READY) and not len(book.waiters) and book.now < book.pause.until
     assert startable <= 0 or paused, f"{startable} could be started and are not"

@@ -65,6 +65,10 @@ def _remove_stray(book: Book, record: SandboxRecord, reason: str) -> None:
 # Starting --------------------------------------------------------------------------------------------
 
 
+def _launched(_book: Book, record: SandboxRecord, _event: ev.Launched) -> None:
+    record.launched = True
+
+
 def _started(book: Book, record: SandboxRecord, _event: ev.StartSucceeded) -> None:
     if record.adopted:
         _greeted(book, record)
@@ -207,6 +211,7 @@ _S, _R, _A, _X = SandboxState.STARTING, SandboxState.READY, SandboxState.ASSIGNE
 TABLE: Mapping[type[ev.SandboxEvent], Mapping[SandboxState | None, Handler]] = {
     ev.Found: {None: _found},
     ev.StrayFound: {None: _stray, _S: _late, _R: _late, _A: _late, _X: _late},
+    ev.Launched: {None: _late, _S: _launched, _X: _late},
     ev.StartSucceeded: {None: _came_too_late, _S: _started, _X: _late},
     ev.StartFailed: {None: _late, _S: _start_failed, _X: _late},
     ev.Lost: {None: _late, _S: _lost_starting, _R: _lost, _A: _lost, _X: _late},

@@ -116,8 +116,7 @@ def _start(book: Book, new_id: Callable[[], str]) -> list[float]:
         return []
     if book.count(SandboxState.READY) and not len(book.waiters) and book.now < book.pause.until:
         return [book.pause.until]
-    limit = book.health.start_limit(book.now, book.sizes.max_starting) - book.launching
-    for _ in range(min(missing, limit, room)):
+    for _ in range(min(missing, book.start_room, room)):
         record = SandboxRecord(new_id(), book.template, book.now, image=book.health.image)
         book.ledger.add(record, SandboxState.STARTING, book.now)
         book.agenda.set((Due.START, record.sandbox_id), book.now + book.settings.start_deadline)

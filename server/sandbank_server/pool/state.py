@@ -83,6 +83,7 @@ class SandboxRecord:
     created_at: float
     image: str = ""
     adopted: bool = False
+    launched: bool = False
     awaiting_image: bool = False
     state: SandboxState | None = None
     ready_at: float | None = None

@@ -81,6 +81,7 @@ class SandboxWork(Generic[LinkT]):
             launched = await self._runtime.launch(spec)
             if launched.sandbox_id != sandbox_id:
                 raise LaunchFailed("the runtime started another sandbox than it was asked for")
+            self._feed(ev.Launched(sandbox_id))
             link = await self._connect(launched)
         except Exception as error:  # noqa: BLE001 - whatever it was, it is a failed start
             self._failed("a sandbox did not start", sandbox_id, error)

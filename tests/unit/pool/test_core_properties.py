@@ -169,6 +169,11 @@ class PoolMachine(RuleBasedStateMachine):
                 jobs.remove(sandbox_id)
         self.send(ev.StartSucceeded(sandbox_id) if works else ev.StartFailed(sandbox_id, "no luck"))
 
+    @precondition(lambda self: self.launching)
+    @rule(data=st.data())
+    def launched(self, data: st.DataObject) -> None:
+        self.send(ev.Launched(data.draw(st.sampled_from(self.launching))))
+
     @precondition(lambda self: self.destroying)
     @rule(data=st.data(), works=st.booleans())
     def destroy_ends(self, data: st.DataObject, works: bool) -> None:

@@ -208,6 +208,18 @@ async def test_starting_and_destroying_do_not_wait_for_each_other(rig: Rig) -> N
     assert rig.runtime.most_launching == 3
 
 
+async def test_the_engine_is_kept_busy_while_runners_boot(rig: Rig) -> None:
+    """A launched sandbox leaves its place to the next, up to as many booting as may be launching."""
+    rig.greeter.gate.clear()
+    await rig.start(min_ready=10, max_total=10, max_starting=3)
+    assert rig.runtime.most_launching == 3
+    assert rig.runtime.calls["launch"] == 6
+    rig.greeter.gate.set()
+    await rig.advance(1.0)
+    assert rig.pool.ready_count == 10
+    assert rig.runtime.most_launching == 3
+
+
 async def test_destroying_is_bounded(rig: Rig) -> None:
     """At most ``max_destroying`` at a time, the rest in line."""
     await rig.start(min_ready=20, max_total=20, max_starting=20)
