@@ -265,25 +265,40 @@ def slim_image() -> str:
         client.close()
 
 
+def warm(report: Report) -> None:
+    """What needs a pool of a hundred: memory, creation, latency, throughput."""
+    sizes = ("--min-ready", f"slim={READY},data=0", "--max-total", "slim=300,data=1")
+    with contextlib.ExitStack() as stack:
+        hops = stack.enter_context(two_hops())
+        server = stack.enter_context(running(*sizes))
+        client = stack.enter_context(Client(server.address))
+        api = stack.enter_context(connected(server.address))
+        wait_ready(client, "slim", READY)
+        memory(report, client, "slim", 25)
+        creation(report, api, client, server)
+        wait_ready(client, "slim", READY)
+        latency(report, api, hops)
+        throughput(report, api, server, hops)
+
+
+def data_memory(report: Report) -> None:
+    """Memory of the data template."""
+    sizes = ("--min-ready", "slim=0,data=50", "--max-total", "slim=1,data=60")
+    with running(*sizes) as server, Client(server.address) as client:
+        memory(report, client, "data", 80)
+
+
 def main() -> int:
     """Measure everything; figures decide nothing, so the exit code is 0 unless something broke."""
     report = Report()
-    with two_hops() as hops:
-        with running("--min-ready", f"slim={READY},data=0", "--max-total", "slim=300,data=1") as server:
-            with Client(server.address) as client, connected(server.address) as api:
-                wait_ready(client, "slim", READY)
-                memory(report, client, "slim", 25)
-                creation(report, api, client, server)
-                wait_ready(client, "slim", READY)
-                latency(report, api, hops)
-                throughput(report, api, server, hops)
-        with (
-            running("--min-ready", "slim=0,data=50", "--max-total", "slim=1,data=60") as server,
-            Client(server.address) as client,
-        ):
-            memory(report, client, "data", 80)
-    many_sessions(report)
-    refill(report, slim_image())
+    parts = {
+        "warm": lambda: warm(report),
+        "data-memory": lambda: data_memory(report),
+        "many": lambda: many_sessions(report),
+        "refill": lambda: refill(report, slim_image()),
+    }
+    for name in sys.argv[1:] or parts:
+        parts[name]()
     report.note("B3 (llm-sandbox on Docker) is not measured: it pulls its image from a registry.")
     report.note("machines are shared and noisy: compare ratios, not milliseconds of different runs.")
     report.table()
