@@ -112,11 +112,7 @@ class Journal:
         """Begin the record of a new operation."""
         assert operation.operation_id not in self
         record = self._records[operation.operation_id] = Record(operation)
-        if len(self._records) > self.max_operations:
-            # Queued and running operations stay, however many there are.
-            oldest = next((record for record in self._records.values() if record.ended), None)
-            if oldest is not None:
-                self._empty(oldest)
+        self._trim(record)
         return record
 
     def append(self, record: Record, event: bytes, *, finished: bool = False) -> None:
@@ -127,6 +123,8 @@ class Journal:
         self.kept_bytes += len(event) + EVENT_OVERHEAD_BYTES
         if self.kept_bytes > self.max_bytes:
             self._evict(record)
+        if finished:
+            self._trim(record)
 
     def page(self, operation_id: str, after_sequence: int, max_bytes: int) -> Page | None:
         """Return events beyond ``after_sequence``; None for an operation that is not known.
@@ -147,6 +145,16 @@ class Journal:
                 if record.operation.generation == generation:
                     record.operation.lose()
 
+    def _trim(self, newest: Record) -> None:
+        """Drop the oldest operations over the limit, but those that queue or run, and the newest."""
+        while len(self._records) > self.max_operations:
+            oldest = next(
+                (each for each in self._records.values() if each.ended and each is not newest), None
+            )
+            if oldest is None:
+                return
+            self._empty(oldest)
+
     def _evict(self, newest: Record) -> None:
         """Drop the oldest events; the newest stays, whatever its size."""
         for record in self.records:
@@ -154,10 +162,10 @@ class Journal:
                 if record is newest and record.first_kept == record.last_sequence:
                     return
                 self.kept_bytes -= record.drop_first()
+            if record.ended and record.first_kept > record.last_sequence:
+                self._empty(record)
             if self.kept_bytes <= self.max_bytes:
                 return
-            if record.ended:
-                self._empty(record)
 
     def _empty(self, record: Record) -> None:
         """Keep of an operation only what it came to."""
