@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import secrets
 import signal
 import socket
 import time
@@ -41,7 +40,7 @@ class Supervisor:
         self._loop = loop
         self._config = config
         self._begin = begin
-        self._boot_id = secrets.token_hex(16)
+        self._boot_id = os.urandom(16).hex()  # `secrets` would bring libcrypto, 1 MB
         self._python_version = ""
         self._figures: dict[str, int] = {}
         self._missing_walls: tuple[str, ...] = booted.missing_walls
