@@ -9,7 +9,7 @@ from collections.abc import Callable, Container
 from typing import Any
 
 from sandbank_runner.interpreter import formatting
-from sandbank_runner.interpreter.mime import TEXT, bounded, encode_all
+from sandbank_runner.interpreter.mime import TEXT, bounded, encode_all, text_or_bytes
 from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.text import sendable
 
@@ -28,12 +28,19 @@ def _nobody(_data: dict[str, bytes], _metadata: dict[str, Any], _display_id: str
 
 
 _publish: Publish = _nobody
+_capturing: Callable[[], Any] = lambda: None  # noqa: E731
 
 
 def connect(publish: Publish) -> None:
     """Say where displays go."""
     global _publish  # noqa: PLW0603 - user code's display() has no other way to its session
     _publish = publish
+
+
+def let_capture(capturing: Callable[[], Any]) -> None:
+    """Ask ``capturing`` before each display for a publisher of IPython's kind that takes it instead, or None."""
+    global _capturing  # noqa: PLW0603
+    _capturing = capturing
 
 
 class DisplayHandle:
@@ -100,6 +107,13 @@ def send(
     data: dict[str, bytes], metadata: dict[str, Any], display_id: str = "", *, update: bool = False
 ) -> None:
     """Publish a bundle; as text on stdout where no operation runs, or in a process that user code forked."""
+    publisher = _capturing()
+    if publisher is not None:
+        texts = {mime: text_or_bytes(part) for mime, part in data.items()}
+        publisher.publish(
+            texts, metadata, transient={"display_id": display_id} if display_id else {}, update=update
+        )
+        return
     if _publish(data, _sendable(metadata), sendable(display_id)[:_ID_CHARACTERS], update):
         return
     text = data.get(TEXT)

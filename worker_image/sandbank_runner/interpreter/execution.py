@@ -102,9 +102,6 @@ class Executor:
         return outcome
 
     def _enter(self) -> None:
-        if self._recursion_limit:
-            limit, self._recursion_limit = self._recursion_limit, 0
-            _setrecursionlimit(limit)
         self._interrupts.active = True
         self._interrupts.open()  # from here on user code's handlers, and ours, may raise at any time
 
@@ -112,6 +109,9 @@ class Executor:
         """Keep out of the runner what user code has left behind: signal handlers, trace functions, a low limit."""
         self._interrupts.shut()
         self._probes.take_off()
+        self._make_room()
+
+    def _make_room(self) -> None:
         limit = _getrecursionlimit()
         if limit < _RECURSION_ROOM:
             self._recursion_limit = limit
@@ -128,6 +128,7 @@ class Executor:
             statements, expression = self._magics.compile(text, cell)
             self._compiling = False
             value = self._evaluate(statements, expression)
+            self._make_room()
             if value is not None:
                 self.namespace.keep_last(value)
                 if not formatting.shows_itself(value):
@@ -141,6 +142,9 @@ class Executor:
 
     def _evaluate(self, statements: CodeType | None, expression: CodeType | None) -> Any:
         names = self.namespace.names
+        if self._recursion_limit:
+            limit, self._recursion_limit = self._recursion_limit, 0
+            _setrecursionlimit(limit)
         for code in (statements, expression):
             if code is not None and code.co_flags & _IS_COROUTINE:
                 return self._loop.run(self._steps(statements, expression), self._context)

@@ -6,10 +6,10 @@ subclass, a tuple or a NumPy number is more than its JSON. Text that UTF-8 canno
 
 from __future__ import annotations
 
-import json
 from math import isfinite
 from typing import Any
 
+from sandbank_runner.interpreter import json_encoder
 from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.text import sendable
 
@@ -21,9 +21,7 @@ JSON_BYTES = 1024 * 1024
 DEPTH = 200
 """Values nested deeper have none: a cycle never ends, and readers of JSON have limits of their own."""
 
-_encode = json.JSONEncoder(
-    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
-).encode
+_encode = json_encoder.make(ascii_only=False)
 
 
 def json_of(value: object) -> bytes | None:

@@ -8,7 +8,6 @@ cannot silence it; and because a message is handed to the kernel in one go that 
 from __future__ import annotations
 
 import json
-import json.encoder
 import os
 import socket
 from _thread import allocate_lock
@@ -17,6 +16,7 @@ from struct import Struct
 from typing import Any
 
 from sandbank_runner.channel import MESSAGE_BYTES, PACKET_BYTES
+from sandbank_runner.interpreter import json_encoder
 from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.signals import EVERY, SIG_BLOCK, SIG_SETMASK, sigmask
 
@@ -29,16 +29,7 @@ _exit = os._exit
 _getpid = os.getpid
 
 
-def _encoder() -> Callable[[Any], str]:
-    """Return a JSON encoder that is C code through and through."""
-    make = getattr(json.encoder, "c_make_encoder", None)
-    if make is None:
-        return json.JSONEncoder(separators=(",", ":")).encode
-    encode = make(None, None, json.encoder.encode_basestring_ascii, None, ":", ",", False, False, False)
-    return lambda value: "".join(encode(value, 0))
-
-
-_encode = _encoder()
+_encode = json_encoder.make(ascii_only=True)
 
 
 def packets_of(header: dict[str, Any], blobs: tuple[bytes, ...] = ()) -> list[bytes]:
@@ -71,14 +62,11 @@ class Link:
         self._lock = allocate_lock()
 
     def receive(self) -> tuple[dict[str, Any], tuple[bytes, ...]]:
-        """Wait for one message. Ends the process where the supervisor is gone."""
+        """Wait for one message. Ends the process where the supervisor is gone; OSError where the channel is."""
         parts = []
         more = True
         while more:
-            try:
-                packet = self._receive(PACKET_BYTES + 1)
-            except OSError:
-                packet = b""
+            packet = self._receive(PACKET_BYTES + 1)
             if not packet:
                 _exit(0)
             more = packet[0] == 1

@@ -52,7 +52,8 @@ class Magics:
             if not _MARKS.search(text):
                 raise
             first = error
-        transformed = self._transform(text)
+        shell = self.shell()
+        transformed = None if shell is None else shell.transform(text, cell)
         if transformed is None or transformed.strip() == text.strip():
             raise first
         try:
@@ -81,21 +82,20 @@ class Magics:
                 self._is_making = False
         return self._shell
 
-    def _transform(self, text: str) -> str | None:
-        shell = self.shell()
-        if shell is None:
-            return None
-        transformed = shell.transform_cell(text)
-        return transformed if isinstance(transformed, str) else None
-
     def _patch(self, module: ModuleType) -> None:
         """Let whoever asks IPython for its shell get the session's, and no other be made."""
         kind = module.InteractiveShell
-        original = kind.initialized.__func__
+        is_initialized, instance = kind.initialized.__func__, kind.instance.__func__
 
         def initialized(cls: Any) -> bool:
-            if not original(cls):
+            if not is_initialized(cls):
                 self.shell()
-            return bool(original(cls))
+            return bool(is_initialized(cls))
+
+        def instance_of(cls: Any, *arguments: Any, **options: Any) -> Any:
+            if cls is kind and not is_initialized(cls):
+                self.shell()
+            return instance(cls, *arguments, **options)
 
         kind.initialized = classmethod(initialized)
+        kind.instance = classmethod(instance_of)

@@ -82,6 +82,14 @@ def bounded(data: dict[str, bytes]) -> dict[str, bytes]:
     return data
 
 
+def text_or_bytes(part: bytes) -> str | bytes:
+    """Return a part as IPython has it: text where it is text."""
+    try:
+        return part.decode("utf-8")
+    except UnicodeDecodeError:
+        return part
+
+
 def _is_json(text: str) -> bool:
     try:
         json.loads(text)

@@ -27,6 +27,10 @@ BUG_EXIT_CODE = 70
 """The runner's own code has failed; what it said is on stderr."""
 
 
+CHANNEL_EXIT_CODE = 71
+"""User code has closed the channel, so nobody can be told anything."""
+
+
 class Session:
     """What the loop serves. Transactions, change reports and checkpoints are further handlers beside these."""
 
@@ -57,7 +61,10 @@ class Session:
             {"type": "ready", "pid": self._pid, "missing_walls": self._settings.get("missing_walls") or []}
         )
         while True:
-            header, blobs = self._link.receive()
+            try:
+                header, blobs = self._link.receive()
+            except OSError:
+                _exit(CHANNEL_EXIT_CODE)
             handler = self._handlers.get(header["type"])
             if handler is not None:
                 handler(header, blobs)
@@ -67,7 +74,7 @@ class Session:
         for name, value in header["env"].items():
             try:
                 os.environ[name] = value
-            except (ValueError, TypeError):  # null characters, an equals sign in the name
+            except (ValueError, TypeError, OSError):  # null characters, an equals sign in the name
                 refused.append(name)
         if "TZ" in header["env"]:
             time.tzset()
@@ -82,7 +89,7 @@ class Session:
 
     def _send_done(self, operation: str, outcome: Outcome) -> None:
         seconds, peak = self._usage.stop()
-        self._link.send(
+        self._say(
             {
                 "type": "done",
                 "operation": operation,
@@ -95,6 +102,12 @@ class Session:
             },
             tuple(outcome.result.values()),
         )
+
+    def _say(self, header: dict[str, Any], blobs: tuple[bytes, ...] = ()) -> None:
+        try:
+            self._link.send(header, blobs)
+        except OSError:
+            _exit(CHANNEL_EXIT_CODE)
 
     def _publish(
         self, data: dict[str, bytes], metadata: dict[str, Any], display_id: str, update: bool

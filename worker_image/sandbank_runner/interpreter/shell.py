@@ -14,12 +14,12 @@ import tempfile
 from collections.abc import Callable
 from typing import Any
 
-from IPython.core import displaypub, formatters, interactiveshell
+from IPython.core import compilerop, displaypub, formatters, inputtransformer2, interactiveshell
 from IPython.core.error import UsageError
 from traitlets.config import Config
 
 from sandbank_runner.interpreter import display, figures, formatting, registered_formatters, shell_magics
-from sandbank_runner.interpreter.mime import TEXT, bounded, encode_all
+from sandbank_runner.interpreter.mime import TEXT, bounded, encode_all, text_or_bytes
 from sandbank_runner.interpreter.namespace import Namespace
 from sandbank_runner.interpreter.sealed import seal
 
@@ -29,6 +29,8 @@ seal(globals())
 DisplayPublisher: Any = displaypub.DisplayPublisher
 DisplayFormatter: Any = formatters.DisplayFormatter
 InteractiveShell: Any = interactiveshell.InteractiveShell
+CachingCompiler: Any = compilerop.CachingCompiler
+TransformerManager: Any = inputtransformer2.TransformerManager
 
 DIRECTORY_HISTORY = "_dh"
 """The name that ``%cd`` keeps its history under."""
@@ -64,13 +66,53 @@ class Formatter(DisplayFormatter):  # type: ignore[misc]
         if formatting.shows_itself(obj):
             return {}, {}
         data, metadata = formatting.bundle(obj, include, exclude)
-        return {mime: _text_or_bytes(part) for mime, part in data.items()}, metadata
+        return {mime: text_or_bytes(part) for mime, part in data.items()}, metadata
+
+
+class Compiler(CachingCompiler):  # type: ignore[misc]
+    """Gives what ``%%time`` compiles the name of its cell, for its lines are that cell's."""
+
+    cell = ""
+
+    def __call__(self, source: Any, filename: str, *arguments: Any, **options: Any) -> Any:
+        """Compile."""
+        return super().__call__(
+            source, self.cell if filename.startswith("<timed ") else filename, *arguments, **options
+        )
+
+
+class Transformer(TransformerManager):  # type: ignore[misc]
+    """Keeps the number of lines, where IPython drops empty ones and joins those of a continued command."""
+
+    def transform_cell(self, cell: str) -> str:
+        """Return the cell in Python's syntax."""
+        return "\n" * _empty_lines(cell) + str(super().transform_cell(cell))
+
+    def do_one_token_transform(self, lines: list[str]) -> tuple[bool, list[str]]:
+        """Transform one piece of IPython's syntax."""
+        changed, found = super().do_one_token_transform(lines)
+        missing = len(lines) - len(found)
+        if missing > 0:
+            same = 0
+            while same < len(found) and found[-1 - same] == lines[-1 - same]:
+                same += 1
+            at = len(found) - same
+            found = [*found[:at], *["\n"] * missing, *found[at:]]
+        return changed, found
 
 
 class SessionShell(InteractiveShell):  # type: ignore[misc]
     """The shell of a session. Made by :func:`make`."""
 
     run_nested: Callable[[str], Any]
+    lines_before_body = 1
+    """Lines of the cell before the body of its cell magic."""
+
+    def transform(self, text: str, cell: str) -> str:
+        """Return a cell in Python's syntax."""
+        self.compile.cell = cell
+        self.lines_before_body = _empty_lines(text) + 1
+        return str(self.transform_cell(text))
 
     def init_profile_dir(self, profile_dir: Any) -> None:
         """Have no profile."""
@@ -168,6 +210,8 @@ def make(namespace: Namespace, run_nested: Callable[[str], Any]) -> SessionShell
         ipython_dir=directory,
         user_module=namespace.module,
         user_ns=namespace.names,
+        compiler_class=Compiler,
+        input_transformer_manager=Transformer(),
         display_pub_class=Publisher,
         autocall=0,
         colors="nocolor",
@@ -178,6 +222,7 @@ def make(namespace: Namespace, run_nested: Callable[[str], Any]) -> SessionShell
     namespace.names.clear()
     namespace.names.update(names, **{DIRECTORY_HISTORY: history})
     shell.run_nested = run_nested
+    display.let_capture(lambda: None if type(shell.display_pub) is Publisher else shell.display_pub)
     shell.set_hook("show_in_pager", _page, 0)
     return shell
 
@@ -188,8 +233,6 @@ def _page(_shell: Any, data: Any, **_: Any) -> None:
     display.send(bounded(encode_all({TEXT: bundle.get(TEXT, "")})), {})
 
 
-def _text_or_bytes(part: bytes) -> str | bytes:
-    try:
-        return part.decode("utf-8")
-    except UnicodeDecodeError:
-        return part
+def _empty_lines(text: str) -> int:
+    """Return how many lines come before the first that is not empty."""
+    return next((at for at, line in enumerate(text.split("\n")) if line.strip()), 0)

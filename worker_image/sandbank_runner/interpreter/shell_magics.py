@@ -18,7 +18,7 @@ seal(globals())
 _INSTALLERS = ("pip", "conda", "mamba", "micromamba", "uv")
 _SCRIPTS = ("bash", "sh", "perl", "ruby", "python", "python2", "python3", "pypy")
 _PYTHON_CELLS = ("time", "capture", "prun")
-"""Cell magics whose body is compiled by IPython: an empty line before it keeps its line numbers those of the cell."""
+"""Cell magics whose body is compiled by IPython: empty lines before it keep its line numbers those of the cell."""
 
 
 def register(shell: Any) -> None:
@@ -31,7 +31,8 @@ def register(shell: Any) -> None:
     for name in _PYTHON_CELLS:
         original = shell.find_cell_magic(name)
         if original is not None:
-            shell.register_magic_function(_shifted(original), "cell", name)
+            shell.register_magic_function(_shifted(shell, original), "cell", name)
+    shell.register_magic_function(_gui, "line", "gui")
 
 
 def run_process(command: str | list[str], *, text: str = "", shell: bool = False) -> int:
@@ -56,9 +57,14 @@ def _no_installer(name: str) -> Callable[[str], None]:
     return refuse
 
 
-def _shifted(magic: Callable[..., Any]) -> Callable[..., Any]:
+def _gui(line: str) -> None:
+    if line.strip():
+        raise UsageError(f"%gui: no GUI {line.strip()!r} in a sandbox")
+
+
+def _shifted(shell: Any, magic: Callable[..., Any]) -> Callable[..., Any]:
     def run(line: str, cell: str, **arguments: Any) -> Any:
-        return magic(line, "\n" + cell, **arguments)
+        return magic(line, "\n" * shell.lines_before_body + cell, **arguments)
 
     run.__dict__.update(getattr(magic, "__dict__", {}))
     return run

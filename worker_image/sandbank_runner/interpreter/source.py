@@ -13,6 +13,7 @@ from sandbank_runner.interpreter.sealed import seal
 seal(globals())
 
 _compile = compile
+_Expr, _Expression = ast.Expr, ast.Expression
 _AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _TREE = ast.PyCF_ONLY_AST | _AWAIT
 _FUTURES = 0
@@ -59,11 +60,11 @@ class Sources:
     ) -> tuple[CodeType | None, CodeType | None]:
         body = tree.body
         last = body[-1] if body else None
-        if not isinstance(last, ast.Expr) or _is_silenced(text, last):
+        if not isinstance(last, _Expr) or _is_silenced(text, last):
             return (self._code(tree, name, "exec") if body else None), None
         body.pop()
         statements = self._code(tree, name, "exec") if body else None
-        return statements, self._code(ast.Expression(last.value), name, "eval")
+        return statements, self._code(_Expression(last.value), name, "eval")
 
     def _compile_large(self, text: str, name: str) -> tuple[CodeType | None, CodeType | None] | None:
         """Do the same without the tree of the whole: for a megabyte of numbers it takes three times as long.

@@ -15,7 +15,11 @@ from tests.unit.runner.interpreter.harness import Interpreter, Template
 def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
     """A template process for all tests of a run."""
     directory = tmp_path_factory.mktemp("template")
-    process = Template({"TMPDIR": str(directory), "MPLCONFIGDIR": str(directory / "matplotlib")})
+    # As the real template's environment: numeric libraries that start no threads, and caches that can be written.
+    one_thread = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    process = Template(
+        {"TMPDIR": str(directory), "MPLCONFIGDIR": str(directory / "matplotlib"), **one_thread}
+    )
     yield process
     process.close()
 

@@ -10,6 +10,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -246,6 +247,15 @@ class Interpreter:
         self._sock.close()
         for descriptor in (self._out, self._err, self._pidfd):
             os.close(descriptor)
+
+    def hang_up(self) -> None:
+        """Close the supervisor's end of the channel."""
+        self._sock.shutdown(socket.SHUT_RDWR)
+
+    def wait(self) -> int:
+        """Wait for its death; return the wait status."""
+        assert select.select([self._pidfd], [], [], SECONDS)[0], "it lives on"
+        return self._died()
 
     def thread_count(self) -> int:
         """How many threads its process has."""

@@ -84,14 +84,14 @@ def test_what_a_task_leaves_unhandled_is_on_stderr(interpreter: Interpreter) -> 
 
 def test_an_exit_in_a_background_task_ends_the_cell(interpreter: Interpreter) -> None:
     """It breaks out of the loop; the cell's task is ended with it, and the next cell awaits as ever."""
-    code = "import asyncio\nasync def f(): raise SystemExit(5)\ntask = asyncio.create_task(f())\nawait asyncio.sleep(30)"
+    code = "import asyncio\nasync def f(): raise SystemExit(5)\nt = asyncio.create_task(f())\nawait asyncio.sleep(30)"
     assert interpreter.run(code).error["type_name"] == "SystemExit"
     assert interpreter.ok("await asyncio.sleep(0, 1)").text == "1"
 
 
 def test_asyncio_is_imported_only_when_a_cell_awaits(interpreter: Interpreter) -> None:
     """A light process: nothing of it before."""
-    heavy = "import sys\n[m for m in ('asyncio', 'IPython', 'numpy', 'grpc', 'google', 'multiprocessing') if m in sys.modules]"
+    names = "('asyncio', 'IPython', 'numpy', 'grpc', 'google', 'multiprocessing')"
     interpreter.ok("1 + 1")
-    assert interpreter.ok(heavy).text == "[]"
+    assert interpreter.ok(f"import sys\n[m for m in {names} if m in sys.modules]").text == "[]"
     assert interpreter.thread_count() == 1

@@ -27,8 +27,10 @@ ERRORS = [
     ("class E(Exception):\n  def __str__(self): return 5\nraise E", "E", "<exception str() failed>"),
     ("class E(Exception):\n  def __str__(self): return str(self)\nraise E", "E", "<exception str() failed>"),
     (
-        "class S(str):\n  def __len__(self): 1/0\n  __getitem__ = encode = __len__\n"
-        "class E(Exception):\n  def __str__(self): return S('s')\nraise E",
+        (
+            "class S(str):\n  def __len__(self): 1/0\n  __getitem__ = encode = __len__\n"
+            "class E(Exception):\n  def __str__(self): return S('s')\nraise E"
+        ),
         "E",
         "s",
     ),

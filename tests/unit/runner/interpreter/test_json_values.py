@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from sandbank_runner.interpreter.json_values import DEPTH, JSON_BYTES, json_of
 
 ELIGIBLE = st.recursive(

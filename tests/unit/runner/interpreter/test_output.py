@@ -98,7 +98,7 @@ DAMAGE = [
     "import os; os.set_blocking(1, False)",
     "import sys; sys.__stdout__ = sys.__stderr__ = None",
     "exit()",
-    "import sys\nclass Endless:\n    def __del__(self): raise SystemExit\n    def write(self, text): pass\nsys.stdout = Endless()",
+    "import sys\nclass Own:\n    def __del__(self): raise SystemExit\n    def write(self, t): pass\nsys.stdout = Own()",
 ]
 
 
@@ -144,7 +144,7 @@ def test_all_text_can_be_printed(interpreter: Interpreter, value: str, text: str
 
 def test_bytes_go_as_they_are(interpreter: Interpreter) -> None:
     """``sys.stdout.buffer`` and the descriptor take any bytes."""
-    code = "import sys, os\nprint('x', end='')\nsys.stdout.flush()\nsys.stdout.buffer.write(b'\\xff\\0')\nos.write(1, b'\\xfe')"
+    code = "import sys, os\nprint('x', end='', flush=True)\nsys.stdout.buffer.write(b'\\xff\\0')\nos.write(1, b'\\xfe')"
     done = interpreter.ok(code + ";")
     assert b"".join(event[1] for event in done.events) == b"x\xff\0\xfe"
 
@@ -158,7 +158,7 @@ def test_a_flood_arrives_whole(interpreter: Interpreter) -> None:
 def test_a_reader_that_stands_still_delays_a_change_of_streams_by_little(interpreter: Interpreter) -> None:
     """20 ms each time, not for ever: order is kept as far as that goes."""
     interpreter.reading = False
-    code = "import sys, time\nbegin = time.monotonic()\nfor n in range(5):\n    print(n)\n    print(n, file=sys.stderr)\n"
+    code = "import sys, time\nbegin = time.monotonic()\nfor n in range(5):\n  print(n)\n  print(n, file=sys.stderr)\n"
     done = interpreter.ok(code + "time.monotonic() - begin")
     assert 0.1 < done.json < 2
     assert done.stdout == done.stderr == "0\n1\n2\n3\n4\n"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from sandbank_runner.interpreter.source import Sources
+
 from tests.unit.runner.interpreter.harness import Interpreter
 
 SYNTAX_ERRORS: list[tuple[str | bytes, dict[str, Any]]] = [
