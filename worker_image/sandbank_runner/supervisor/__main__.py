@@ -8,6 +8,7 @@ import time
 from sandbank_runner.supervisor.boot import BootError, boot
 from sandbank_runner.supervisor.config import ConfigError, take_from_environment
 from sandbank_runner.supervisor.ending import EXIT_CONFIG
+from sandbank_runner.supervisor.lean_imports import keep_out
 
 
 def main() -> int:
@@ -19,8 +20,7 @@ def main() -> int:
     except (ConfigError, BootError, OSError) as error:
         sys.stderr.write(f"supervisor: {error}\n")
         return EXIT_CONFIG
-    # asyncio takes what it finds; the supervisor never speaks TLS, and OpenSSL costs 4 MB in every sandbox.
-    sys.modules["ssl"] = None  # type: ignore[assignment]
+    keep_out()
     import asyncio
 
     from sandbank_runner.supervisor.app import Supervisor

@@ -200,7 +200,7 @@ class Supervisor:
         group = self._group if self._config.mode == "container" else None
         return Pong(
             memory_bytes=(group.memory_bytes() or 0) if group else 0,
-            process_count=(group.process_count() or 0) if group else 0,
+            process_count=max((group.process_count() or 0) - 2, 0) if group else 0,  # not us and the template
             queued_count=self.session.queued_count if self.session else 0,
         )
 

@@ -16,7 +16,7 @@ BACKLOG_BYTES = 32 * 1024 * 1024
 Nothing is lost by that: events stay in the journal, and whoever dials again fetches them from there.
 """
 
-_READ_BYTES = 256 * 1024
+_READ_BYTES = 64 * 1024
 
 
 class Connection:

@@ -14,8 +14,8 @@ from sandbank_runner.supervisor.operations import Operation
 JOURNAL_BYTES = 64 * 1024 * 1024
 JOURNAL_OPERATIONS = 256
 
-REMEMBERED_OPERATIONS = 8 * 1024
-"""How many ids are remembered beyond their events: about half a kilobyte each."""
+REMEMBERED_OPERATIONS = 4 * 1024
+"""How many operations are remembered beyond their events: about a kilobyte each."""
 
 EVENT_OVERHEAD_BYTES = 80
 """What an event costs beside its bytes: without it a flood of empty events would cost much and count nothing."""
