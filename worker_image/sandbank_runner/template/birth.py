@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -50,7 +51,7 @@ def become_interpreter(origin: Origin, channel: int, stdout: int, stderr: int) -
     try:
         os.setsid()
         _arrange_descriptors(origin, channel, stdout, stderr)
-        _put_up_walls(origin, asleep=False, score=memory_order.LIVE, ruleset=origin.plan.code_ruleset)
+        _put_up_walls(origin, become=users.become_code, score=memory_order.LIVE, ruleset=origin.plan.code_ruleset)
         process_flags.set_name("interpreter")
         os.chdir(origin.config.workspace)
         sys.path.insert(0, "")  # as in any interactive Python
@@ -75,7 +76,8 @@ def become_file_helper(origin: Origin, connection: int) -> NoReturn:
         os.setsid()
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         _arrange_descriptors(origin, connection, nothing, nothing)
-        _put_up_walls(origin, asleep=True, score=memory_order.HISTORY, ruleset=origin.plan.files_ruleset)
+        ruleset = origin.plan.files_ruleset
+        _put_up_walls(origin, become=users.become_file_helper, score=memory_order.HISTORY, ruleset=ruleset)
         process_flags.set_name("files")
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         signal.alarm(_FILE_REQUEST_SECONDS)
@@ -99,10 +101,12 @@ def _arrange_descriptors(origin: Origin, channel: int, stdout: int, stderr: int)
     close_all_but((0, 1, 2, CHANNEL, *(ruleset.descriptor for ruleset in rulesets if ruleset)))
 
 
-def _put_up_walls(origin: Origin, *, asleep: bool, score: int, ruleset: landlock.Ruleset | None) -> None:
+def _put_up_walls(
+    origin: Origin, *, become: Callable[[users.Users], None], score: int, ruleset: landlock.Ruleset | None
+) -> None:
     config, plan = origin.config, origin.plan
     if config.users is not None:
-        users.become_code(config.users, asleep=asleep)
+        become(config.users)
     process_flags.die_with_parent()
     process_flags.set_dumpable(True)
     memory_order.raise_score(score)

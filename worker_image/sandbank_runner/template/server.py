@@ -86,17 +86,17 @@ class TemplateServer:
         return pid
 
     def _sweep(self, message: Message) -> dict[str, Any]:
-        """Kill every process of user code, and with ``all`` the sleeping ones too.
+        """Kill every process of user code; those that sleep as S are spared with ``keep_sleepers``.
 
-        ``kill(-1)`` reaches all at once: no fork gets past it. For the moment the template's effective user
-        is B, and its real user one that owns nothing (or S): so it hits neither itself nor what else is Z's,
-        and B, which may signal by real and saved uid only, cannot stop it half-way.
+        ``kill(-1)`` reaches all at once: no fork gets past it. For the moment the template's effective user is B, and
+        its real user S, or one that owns nothing: so it hits neither itself nor what else is Z's, and B, which may
+        signal by real and saved uid only, cannot stop it half-way.
         """
         users = self._users()
-        everything = message.header.get("all", False)
-        if not isinstance(everything, bool):
-            raise CommandError("all must be a boolean")
-        os.setresuid(users.sleeper if everything else NOBODY, users.code, users.template)
+        spare = message.header.get("keep_sleepers", False)
+        if not isinstance(spare, bool):
+            raise CommandError("keep_sleepers must be a boolean")
+        os.setresuid(NOBODY if spare else users.sleeper, users.code, users.template)
         try:
             os.kill(-1, signal.SIGKILL)
         except ProcessLookupError:

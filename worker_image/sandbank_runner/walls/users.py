@@ -26,7 +26,7 @@ class Users:
     code: int
     """B: user code and all that it starts, no capability."""
     sleeper: int
-    """S: real and saved uid of sleeping snapshots and file helpers; B cannot signal them."""
+    """S: real and saved uid of sleeping snapshots; B cannot signal them."""
 
 
 def become(uid: int, keep: Collection[int] = ()) -> None:
@@ -42,16 +42,28 @@ def become(uid: int, keep: Collection[int] = ()) -> None:
     process_control(_PR_SET_KEEPCAPS, 0)
 
 
-def become_code(users: Users, *, asleep: bool = False) -> None:
-    """Turn a child of the template into user code (B, B, saved S), or with ``asleep`` into (S, B, S).
+def become_code(users: Users) -> None:
+    """Turn a child of the template into user code: (B, B, saved S), no capability.
 
-    No capability is left. The saved uid is what lets an interpreter make its snapshots (S, B, S) and itself B
-    again without capabilities. Signals of B reach a process by its real or saved uid only, so they do not
-    reach (S, B, S); and as no caller is B and S at once, nobody may trace it.
+    The saved uid is what lets an interpreter make its snapshots (S, B, S) and itself B again without capabilities.
+    Signals of B reach a process by its real or saved uid only, so they do not reach (S, B, S).
     """
+    _become_mixed(users, real=users.code, saved=users.sleeper)
+
+
+def become_file_helper(users: Users) -> None:
+    """Turn a child of the template into (nobody, B, nobody), no capability: it acts on files as user code does.
+
+    Neither user code nor what turned itself into S can signal it, and as no caller is B and nobody at once, none may
+    trace it.
+    """
+    _become_mixed(users, real=NOBODY, saved=NOBODY)
+
+
+def _become_mixed(users: Users, *, real: int, saved: int) -> None:
     os.setgroups([])
     os.setresgid(users.code, users.code, users.code)
-    os.setresuid(users.sleeper if asleep else users.code, users.code, users.sleeper)
+    os.setresuid(real, users.code, saved)
     capabilities.keep_only()
     if any(capabilities.held()):
         raise PermissionError("capabilities are left after giving them up")

@@ -17,7 +17,7 @@ from sandbank_runner.walls import (
     rlimits,
     securebits,
 )
-from sandbank_runner.walls.users import Users, become, become_code
+from sandbank_runner.walls.users import Users, become, become_code, become_file_helper
 
 from tests.unit.runner.walls.in_child import error_of, in_child
 
@@ -165,25 +165,30 @@ def test_user_code_has_no_capability_and_no_way_back():
 
 
 @needs_root
-def test_a_sleeping_process_cannot_be_signalled_by_user_code():
-    """Signals of B reach real and saved uid only; the supervisor's KILL capability reaches it."""
+@pytest.mark.parametrize("kind", ["sleeper", "file helper"])
+def test_sleepers_and_file_helpers_cannot_be_signalled_by_user_code(kind: str):
+    """Signals of B reach real and saved uid only; the supervisor's KILL capability reaches all."""
 
     def work() -> list[int]:
         read_end, write_end = os.pipe()
-        sleeper = os.fork()
-        if sleeper == 0:
-            become_code(USERS, asleep=True)
+        target = os.fork()
+        if target == 0:
+            if kind == "sleeper":
+                become_code(USERS)
+                os.setresuid(USERS.sleeper, -1, -1)
+            else:
+                become_file_helper(USERS)
             os.write(write_end, b"x")
             signal.pause()
         os.read(read_end, 1)
         attacker = os.fork()
         if attacker == 0:
             become_code(USERS)
-            os._exit(error_of(lambda: os.kill(sleeper, signal.SIGKILL)))
+            os._exit(error_of(lambda: os.kill(target, signal.SIGKILL)))
         _, refused = os.waitpid(attacker, 0)
         become(USERS.supervisor, keep=(capabilities.KILL,))
-        os.kill(sleeper, signal.SIGKILL)
-        _, killed = os.waitpid(sleeper, 0)
+        os.kill(target, signal.SIGKILL)
+        _, killed = os.waitpid(target, 0)
         return [os.waitstatus_to_exitcode(refused), os.waitstatus_to_exitcode(killed)]
 
     assert in_child(work) == [1, -signal.SIGKILL]

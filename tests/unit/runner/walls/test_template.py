@@ -212,7 +212,10 @@ def test_user_code_cannot_reach_its_supervisor(sandbox: Sandbox):
         with pytest.raises(AssertionError, match="PermissionError"):
             child.run(attack)
     # A signal that hurts nobody who does not wait for it: a wall with a hole must not cost the machine.
-    waits = "import signal; signal.pthread_sigmask(0, {23}); print('x', flush=True); signal.sigtimedwait({23}, 2) and print('hit')"
+    waits = (
+        "import signal; signal.pthread_sigmask(0, {23}); print('x', flush=True); "
+        "signal.sigtimedwait({23}, 2) and print('hit')"
+    )
     with subprocess.Popen([sys.executable, "-c", waits], stdout=subprocess.PIPE) as stranger:
         assert stranger.stdout is not None
         assert stranger.stdout.readline() == b"x\n"
