@@ -150,7 +150,8 @@ class PoolCore:
         if record is None:
             return
         if due is Due.START and record.state is SandboxState.STARTING:
-            fail_start(book, record, f"not ready within {book.settings.start_deadline:g} s")
+            patience = book.settings.greet_deadline if record.session_id else book.settings.start_deadline
+            fail_start(book, record, f"not ready within {patience:g} s")
         elif due is Due.LEASE and record.hold is Hold.LEASED:
             book.retire(record, "handed over, but never confirmed", do.Level.WARNING)
         elif due is Due.DESTROY and record.destroying:

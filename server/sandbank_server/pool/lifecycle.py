@@ -41,7 +41,8 @@ def _found(book: Book, record: SandboxRecord, event: ev.Found) -> None:
     record.adopted = True
     book.ledger.add(record, SandboxState.STARTING, book.now, "found at boot")
     book.ceiling = max(book.ceiling, book.ledger.total)
-    book.agenda.set((Due.START, record.sandbox_id), book.now + book.settings.start_deadline)
+    patience = book.settings.greet_deadline if record.session_id else book.settings.start_deadline
+    book.agenda.set((Due.START, record.sandbox_id), book.now + patience)
     book.emit(do.Greet(record.sandbox_id, record.session_id))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Generic
@@ -95,18 +96,28 @@ class PoolManager(Generic[LinkT]):
             driver.feed(ev.Tick())
         return await self._surveyor.start(dict(claims or {}))
 
-    async def drain(self, *, end_sessions: bool = False) -> None:
+    async def drain(self, *, end_sessions: bool = False) -> bool:
         """Hand out and start nothing more, destroy what no session has; with ``end_sessions`` the rest too.
 
-        Returns when nothing is being started or destroyed any more; what may take long if the runtime is ill,
-        so bound it. May be called again, to end the sessions after all.
+        Returns True when nothing is being started or destroyed any more, False when that took longer than
+        ``drain_timeout``: the runtime is ill, and the next start will remove what is left. May be called again,
+        to end the sessions after all.
         """
         event = ev.DrainRequested(end_ready=True, end_assigned=end_sessions)
         drivers = [*self._drivers.values(), self._others]
         for driver in drivers:
             driver.feed(event)
-        for driver in drivers:
-            await driver.settle()
+        settling = asyncio.gather(*(driver.settle() for driver in drivers))
+        limit = asyncio.ensure_future(self._clock.sleep(self._settings.drain_timeout))
+        try:
+            await asyncio.wait((settling, limit), return_when=asyncio.FIRST_COMPLETED)
+            if not settling.done():
+                _log.warning("draining takes too long: what is left is for the next start")
+            return settling.done()
+        finally:
+            settling.cancel()
+            limit.cancel()
+            await asyncio.gather(settling, limit, return_exceptions=True)
 
     async def close(self) -> None:
         """Let go of every task and link. Sandboxes that :meth:`drain` did not end run on. Idempotent."""

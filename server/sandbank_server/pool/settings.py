@@ -12,8 +12,9 @@ class PoolSizes:
     """The sizes of one pool. Counts of sandboxes, but ``max_waiting``: callers that may queue.
 
     ``max_total`` bounds all sandboxes from the decision to start one until it is destroyed; ``max_starting``
-    how many are started at once: enough to keep the engine busy, few enough to leave the machine to the
-    sessions. Raises :class:`BadFieldError` for sizes that contradict each other.
+    how many the runtime starts at once, and how many more may be booting: enough to keep the engine busy, few
+    enough to leave the machine to the sessions. Raises :class:`BadFieldError` for sizes that contradict each
+    other.
     """
 
     min_ready: int
@@ -40,6 +41,8 @@ class PoolSettings:
 
     acquire_timeout: how long a caller waits for a sandbox unless it says otherwise.
     start_deadline: from the decision to start a sandbox until its runner has said Hello.
+    greet_deadline: the same for a sandbox found at boot that a session claims: its runner has long been up, and the
+        service does not listen before its sessions are there.
     lease_deadline: how long a sandbox may be handed over without the session confirming that it has it.
     destroy_deadline: after which a destroy counts as failed and is tried again.
     max_destroying: destroys at once, apart from ``max_starting``, so that neither waits for the other.
@@ -52,10 +55,12 @@ class PoolSettings:
         a burst of acquisitions needs.
     surplus_after: how long more than ``min_ready`` may be ready before the rest is destroyed.
     reconcile_interval: how often the runtime is asked which sandboxes there are.
+    drain_timeout: how long draining waits for starts and destroys to end.
     """
 
     acquire_timeout: float = 30.0
     start_deadline: float = 60.0
+    greet_deadline: float = 20.0
     lease_deadline: float = 60.0
     destroy_deadline: float = 30.0
     max_destroying: int = 8
@@ -69,3 +74,4 @@ class PoolSettings:
     quiet_limit: float = 0.4
     surplus_after: float = 60.0
     reconcile_interval: float = 10.0
+    drain_timeout: float = 30.0

@@ -156,6 +156,23 @@ async def test_draining_while_sandboxes_start_leaves_nothing_of_them(rig: Rig) -
     rig.started = False
 
 
+async def test_draining_does_not_wait_for_an_ill_runtime_for_ever(rig: Rig) -> None:
+    """It gives up and says so: the next start removes what is left."""
+    manager = await rig.start(min_ready=2)
+    rig.runtime.destroy_gate.clear()
+    draining = asyncio.create_task(manager.drain())
+    await rig.advance(29.0)
+    assert not draining.done()
+    await rig.advance(2.0)
+    assert await draining is False
+    rig.runtime.destroy_gate.set()
+    await rig.advance(30.0)
+    assert await manager.drain() is True
+    assert rig.runtime.sandboxes == {}
+    manager.check_invariants()
+    rig.started = False
+
+
 async def test_closing_without_draining_lets_sandboxes_run_on(rig: Rig) -> None:
     """The next control plane finds them; callers that wait are refused, links end."""
     manager = await rig.start(min_ready=1, max_total=1)
