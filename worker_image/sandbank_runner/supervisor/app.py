@@ -17,6 +17,7 @@ from sandbank_runner.supervisor.control import ControlDesk
 from sandbank_runner.supervisor.ending import EXIT_CRASH_LOOP, EXIT_PRELOAD, EXIT_TEMPLATE, End
 from sandbank_runner.supervisor.file_connections import FileConnections
 from sandbank_runner.supervisor.interpreters import CrashLoop, Interpreters
+from sandbank_runner.supervisor.lean_imports import settle
 from sandbank_runner.supervisor.link import PROTOCOL_VERSION, Link
 from sandbank_runner.supervisor.process_death import describe
 from sandbank_runner.supervisor.publisher import EventPublisher
@@ -96,6 +97,7 @@ class Supervisor:
                 self._figures["interpreter_ready_ms"] = int((self._loop.time() - begin) * 1000)
                 walls = (*self._missing_walls, *ready.missing_walls, *first.result().missing_walls)
                 self._missing_walls = tuple(dict.fromkeys(walls))
+                settle()
                 self._link.listen()
                 self.control_closed()
             await keeping
