@@ -45,6 +45,12 @@ def test_an_interpreter_that_stops_itself_is_ended_at_its_time(sandbox: Sandbox)
     assert sandbox.run("import os; os.kill(os.getpid(), 19)", timeout=1).state == "TIMED_OUT"
 
 
+def test_a_workspace_closed_by_user_code_is_opened_again(sandbox: Sandbox):
+    """The next interpreter starts in it all the same."""
+    assert sandbox.run("import os; os.chmod('/workspace', 0); os._exit(1)").state == "CRASHED"
+    assert sandbox.value(TOOLS + "\nopen('f', 'w'); tell(os.listdir())") == ["f"]
+
+
 FORKS = """
 import os
 while True:

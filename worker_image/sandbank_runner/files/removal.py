@@ -39,6 +39,7 @@ def delete(workspace: Workspace, path: str, recursive: bool) -> None:
 
 def clear(workspace: Workspace) -> None:
     """Delete all that is in the workspace. Raises OSError."""
+    workspace.open_up()
     top = os.open(b".", _READ_DIRECTORY, dir_fd=workspace.descriptor)
     try:
         while _empty(top, top, 1):

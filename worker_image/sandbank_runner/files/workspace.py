@@ -29,8 +29,13 @@ class Workspace:
 
     def __init__(self, path: str) -> None:
         """Open ``path``, the only one that is trusted. Raises OSError."""
+        self._path = path
         self.descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._number = number_of("openat2")
+
+    def open_up(self) -> None:
+        """Give the owner all rights to the workspace itself, which user code may have closed."""
+        os.chmod(self._path, 0o700)
 
     def open(self, parts: list[bytes], flags: int) -> int:
         """Open what ``parts`` lead to and return its descriptor. Never blocks, not even on a fifo. Raises OSError."""

@@ -51,9 +51,11 @@ def become_interpreter(origin: Origin, channel: int, stdout: int, stderr: int) -
     try:
         os.setsid()
         _arrange_descriptors(origin, channel, stdout, stderr)
-        _put_up_walls(origin, become=users.become_code, score=memory_order.LIVE, ruleset=origin.plan.code_ruleset)
+        _put_up_walls(
+            origin, become=users.become_code, score=memory_order.LIVE, ruleset=origin.plan.code_ruleset
+        )
         process_flags.set_name("interpreter")
-        os.chdir(origin.config.workspace)
+        _enter(origin.config.workspace)
         sys.path.insert(0, "")  # as in any interactive Python
         _reseed()
         signal.pthread_sigmask(
@@ -120,6 +122,15 @@ def _put_up_walls(
     close_all_but((0, 1, 2, CHANNEL))
     if plan.filter_program is not None:
         seccomp_filter.enter(plan.filter_program)
+
+
+def _enter(workspace: str) -> None:
+    """Make the workspace the current directory, also when code before has closed it to itself."""
+    try:
+        os.chdir(workspace)
+    except PermissionError:
+        os.chmod(workspace, 0o700)
+        os.chdir(workspace)
 
 
 def _reseed() -> None:
