@@ -77,12 +77,16 @@ class DeathWatch:
 
     def _listen(self) -> Any:
         client: Any = self._connect()  # a moment as text is not in its types
+        answers: list[Any] = []
+        client.hooks["response"].append(lambda answer, **_: answers.append(answer))
         try:
             self._stream = client.events(since=self._since, filters=self._filters, decode=True)
             if not self._closed.is_set():
                 yield from self._stream
         finally:
             self._stream = None
+            for answer in answers:
+                answer.close()  # a stream that broke off is not closed by its client
             client.close()
 
     def _take(self, event: Mapping[str, Any]) -> None:

@@ -93,6 +93,20 @@ def descendants(root: int) -> list[Process]:
     return found
 
 
+def inherited_descriptors() -> list[int]:
+    """Return this process's descriptors that a new program would get, beside the first three.
+
+    Python's own close themselves; these were open when it started: a pipe of whoever started it, say, who
+    would wait for its end as long as any sandbox lives.
+    """
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(OSError):  # the directory's own is closed by now
+            if int(name) > 2 and os.get_inheritable(int(name)):
+                found.append(int(name))
+    return found
+
+
 def find_by_argument(argument: str) -> list[Process]:
     """Return the processes whose last argument is ``argument``."""
     wanted = argument.encode()

@@ -38,6 +38,7 @@ from sandbank_server.runtimes.local.processes import (
     end_marked,
     end_tree,
     find_by_argument,
+    inherited_descriptors,
 )
 from sandbank_server.runtimes.local.settings import LocalSettings
 from sandbank_server.runtimes.local.usage import usage_of_tree
@@ -174,6 +175,7 @@ class LocalRuntime(SandboxRuntime):
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_OPEN, 1, str(directory.log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
                 (os.POSIX_SPAWN_DUP2, 1, 2),
+                *((os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in inherited_descriptors()),
             ],
             setsid=True,
             setsigmask=(),
