@@ -40,6 +40,9 @@ _LENGTH = struct.Struct(">I")
 _CREDENTIALS = struct.Struct("3i")
 _TRUNCATED = int(socket.MSG_TRUNC) | int(socket.MSG_CTRUNC)
 _CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)  # as enums they would cost more than the system call
+_DECODE = (
+    json.JSONDecoder().raw_decode
+)  # json.loads() looks for encodings and white space that no sender here uses
 _JSON = json.JSONEncoder(separators=(",", ":"))
 _ANCILLARY = socket.CMSG_SPACE(_CREDENTIALS.size) + socket.CMSG_SPACE(DESCRIPTORS * 4)
 
@@ -96,10 +99,12 @@ def decode(data: bytes) -> tuple[dict[str, Any], tuple[bytes, ...]]:
     try:
         (length,) = _LENGTH.unpack_from(data)
         end = _LENGTH.size + length
-        header = json.loads(data[_LENGTH.size : end]) if end <= len(data) and length <= HEADER_BYTES else None
+        if end > len(data) or length > HEADER_BYTES:
+            raise ChannelViolation("malformed header")
+        header, stop = _DECODE(text := data[_LENGTH.size : end].decode(), 0)
     except (struct.error, ValueError, RecursionError) as error:
         raise ChannelViolation("malformed header") from error
-    if not isinstance(header, dict):
+    if stop != len(text) or not isinstance(header, dict):
         raise ChannelViolation("malformed header")
     lengths = header.pop("blobs", [])
     if not isinstance(lengths, list) or not all(type(n) is int and n >= 0 for n in lengths):

@@ -12,7 +12,7 @@ from sandbank.v1.execution_pb2 import ExecutionError
 from sandbank_runner.channel import Message
 from sandbank_runner.supervisor import verdicts
 from sandbank_runner.supervisor.background import BackgroundOutput
-from sandbank_runner.supervisor.events import EventBuilder
+from sandbank_runner.supervisor.events import Ending, EventBuilder
 from sandbank_runner.supervisor.interpreter_messages import BadMessage, Done, parse_display, parse_done
 from sandbank_runner.supervisor.interpreter_process import Interpreter
 from sandbank_runner.supervisor.interpreters import RESET, Interpreters
@@ -223,22 +223,18 @@ class Dispatcher:
         record, now = running.record, self._now()
         record.operation.end(how, now)
         self.running = None
-        message = self._events.operation(
-            record.operation,
-            wall_seconds=max(self._loop.time() - running.start, 0.0),
-            cpu_seconds=done.cpu_seconds if done else 0.0,
-            peak_memory_bytes=done.peak_memory_bytes if done else 0,
-            result=done.result if done else None,
-            error=error,
-        )
-        self._emit(record, self._events.finished(record, now, message), finished=True)
+        wall_seconds = max(self._loop.time() - running.start, 0.0)
+        if done is None:
+            ending = Ending(wall_seconds, error=error)
+        else:
+            ending = Ending(wall_seconds, done.cpu_seconds, done.peak_memory_bytes, done.result, error)
+        self._emit(record, self._events.finished(record, now, ending), finished=True)
         self._publisher.flush()
 
     def _withdraw(self, record: Record, error: ExecutionError) -> None:
         now = self._now()
         record.operation.end(End.WITHDRAWN, now)
-        message = self._events.operation(record.operation, error=error)
-        self._emit(record, self._events.finished(record, now, message), finished=True)
+        self._emit(record, self._events.finished(record, now, Ending(error=error)), finished=True)
         self._publisher.flush()
 
     def _emit(self, record: Record, event: bytes, *, finished: bool = False) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
 from google.protobuf.timestamp_pb2 import Timestamp
 from sandbank.v1.execution_pb2 import (
     Display,
     ExecutionError,
-    Finished,
     OperationEvent,
     Output,
     Started,
@@ -24,6 +26,17 @@ _STARTED = Started()
 def timestamp(nanoseconds: int) -> Timestamp:
     """Return a time given in nanoseconds since the epoch."""
     return Timestamp(seconds=nanoseconds // _SECOND, nanos=nanoseconds % _SECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What Finished tells beside the operation itself."""
+
+    wall_seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    peak_memory_bytes: int = 0
+    result: Mapping[str, bytes] = field(default_factory=dict)
+    error: ExecutionError | None = None
 
 
 class EventBuilder:
@@ -44,45 +57,17 @@ class EventBuilder:
         """Return the event that it showed something."""
         return self._event(record, now, display=display)
 
-    def finished(self, record: Record, now: int, operation: OperationMessage) -> bytes:
+    def finished(self, record: Record, now: int, ending: Ending) -> bytes:
         """Return the last event."""
-        return self._event(record, now, finished=Finished(operation=operation))
-
-    def operation(
-        self,
-        operation: Operation,
-        *,
-        wall_seconds: float = 0.0,
-        cpu_seconds: float = 0.0,
-        peak_memory_bytes: int = 0,
-        result: dict[str, bytes] | None = None,
-        error: ExecutionError | None = None,
-    ) -> OperationMessage:
-        """Return the public message of ``operation`` as it is now."""
-        message = OperationMessage(
+        event = OperationEvent(
             session_id=self.session_id,
-            operation_id=operation.operation_id,
-            state=int(operation.state),  # type: ignore[arg-type]
-            outcome=int(operation.outcome),  # type: ignore[arg-type]
-            tx_policy=TX_POLICY_NONE,
-            isolation=ISOLATION_PROCESS,
-            create_time=timestamp(operation.create_time),
-            start_time=timestamp(operation.start_time) if operation.start_time else None,
-            end_time=timestamp(operation.end_time) if operation.end_time else None,
-            execution_count=operation.execution_count,
-            error=error,
-            output_bytes=operation.output_bytes,
-            dropped_output_bytes=operation.dropped_output_bytes,
+            operation_id=record.operation.operation_id,
+            sequence=record.last_sequence + 1,
+            time=timestamp(now),
         )
-        if operation.end_time:
-            usage = message.usage
-            usage.wall_time.FromNanoseconds(int(wall_seconds * _SECOND))
-            usage.cpu_time.FromNanoseconds(int(cpu_seconds * _SECOND))
-            usage.peak_memory_bytes = peak_memory_bytes
-        if result:
-            for kind, value in result.items():
-                message.result[kind] = value
-        return message
+        # In place: a result may be large, and each message that is put into another is copied.
+        self._fill(event.finished.operation, record.operation, ending)
+        return event.SerializeToString()
 
     def operation_now(self, record: Record) -> bytes:
         """Return ``sandbank.v1.Operation`` as it is now: as Finished told it, but for its outcome.
@@ -93,8 +78,33 @@ class EventBuilder:
             message = OperationEvent.FromString(last).finished.operation
             message.outcome = int(record.operation.outcome)  # type: ignore[assignment]
         else:
-            message = self.operation(record.operation)
+            message = OperationMessage()
+            self._fill(message, record.operation, Ending())
         return message.SerializeToString()
+
+    def _fill(self, message: OperationMessage, operation: Operation, ending: Ending) -> None:
+        message.session_id = self.session_id
+        message.operation_id = operation.operation_id
+        message.state = int(operation.state)  # type: ignore[assignment]
+        message.outcome = int(operation.outcome)  # type: ignore[assignment]
+        message.tx_policy = TX_POLICY_NONE
+        message.isolation = ISOLATION_PROCESS
+        message.execution_count = operation.execution_count
+        message.output_bytes = operation.output_bytes
+        message.dropped_output_bytes = operation.dropped_output_bytes
+        message.create_time.FromNanoseconds(operation.create_time)
+        if operation.start_time:
+            message.start_time.FromNanoseconds(operation.start_time)
+        if operation.end_time:
+            message.end_time.FromNanoseconds(operation.end_time)
+            usage = message.usage
+            usage.wall_time.FromNanoseconds(int(ending.wall_seconds * 1e9))
+            usage.cpu_time.FromNanoseconds(int(ending.cpu_seconds * 1e9))
+            usage.peak_memory_bytes = ending.peak_memory_bytes
+        for kind, value in ending.result.items():
+            message.result[kind] = value
+        if ending.error is not None:
+            message.error.CopyFrom(ending.error)
 
     def _event(self, record: Record, now: int, **event: object) -> bytes:
         return OperationEvent(
