@@ -154,6 +154,23 @@ async def test_memory_of_user_code_counts_and_ends_there(docker: DockerSubject) 
     assert seen.running
 
 
+async def test_supervisor_killed_for_memory_is_told_as_such(docker: DockerSubject) -> None:
+    """Out of memory is a reason of its own, in what is told and in what is listed."""
+    hog = ("/opt/sandbank/bin/python", "-c", "hog = []\nwhile True: hog.append(b'x' * (8 << 20))")
+    runtime = DockerRuntime(DockerSettings(docker.installation, docker.data_dir, entrypoint=hog))
+    await runtime.start()
+    exits = runtime.exits()
+    launched = await runtime.launch(docker.spec())
+    async with asyncio.timeout(60):
+        told = await anext(exits)
+    assert (told.sandbox_id, told.exit_code, told.oom_killed) == (launched.sandbox_id, 137, True)
+    assert told.reason == "killed: out of memory"
+    seen = await docker.observe(launched.sandbox_id)
+    assert seen is not None
+    assert (seen.running, seen.exit_code, seen.oom_killed) == (False, 137, True)
+    await runtime.close()
+
+
 async def test_stats_without_the_hosts_control_groups(docker: DockerSubject) -> None:
     """The engine tells about the same, for a control plane that cannot see them, and quickly."""
     runtime = docker.runtime
