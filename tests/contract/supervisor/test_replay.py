@@ -50,6 +50,27 @@ async def test_a_control_plane_that_comes_and_goes_misses_nothing(start: Start):
     assert b"".join(event.output.data for event in seen) == b"".join(b"%d\n" % n for n in range(400))
 
 
+async def test_what_happens_between_greeting_and_opening_is_pushed(start: Start):
+    """Hello tells up to which event; all after it are pushed, new operations and a replacement among them."""
+    async with start() as sandbox:
+        older = await sandbox.session()
+        await older.run("a", "1")
+        newer = await sandbox.connect(greet=False)
+        await older.run("b", "import os\nos._exit(3)")
+        await older.run("c", "print(2)")
+        older.submit("d", "print('go', flush=True)\nimport time\ntime.sleep(0.5)\nprint('on')")
+        await older.until("d", "output")
+        newer.send(open=pb.Open(protocol_version=1, purpose=pb.PURPOSE_CONTROL))
+        await newer.finished("d")
+        kinds = [message.WhichOneof("message") for message in newer.told]
+        assert kinds[0] == "interpreter_replaced"
+        assert newer.events.keys() == {"b", "c", "d"}
+        for name, events in newer.events.items():
+            assert [event.sequence for event in events] == list(range(1, len(events) + 1)), name
+        assert newer.events["b"] == older.events["b"]
+        assert newer.output("d") == b"go\non\n"
+
+
 async def test_an_operation_goes_on_while_nobody_listens(start: Start):
     """It ends in the journal, and Fetch gives all of it, with Finished as it was."""
     async with start() as sandbox:

@@ -133,9 +133,8 @@ class Supervisor:
 
     # What the link asks for.
 
-    def hello(self) -> tuple[bytes, dict[str, int]]:
-        """Return Hello, and the last sequence of each operation that it tells of."""
-        session = self.session
+    def hello(self) -> Hello:
+        """Return who this is, and what the journal knows."""
         hello = Hello(
             protocol_version=PROTOCOL_VERSION,
             sandbox_id=self._config.sandbox_id,
@@ -144,29 +143,18 @@ class Supervisor:
             missing_walls=self._missing_walls,
             figures=self._figures,
         )
-        if session is None:
-            return FromRunner(hello=hello).SerializeToString(), {}
-        hello.session_id = session.assign.session_id
-        hello.execution_count = session.dispatcher.execution_count
-        hello.background_sequence = session.background.sequence
-        if session.last_replaced is not None:
-            hello.last_replaced.CopyFrom(session.last_replaced)
-        summaries = session.summaries()
-        hello.operations.extend(summaries)
-        seen = {summary.operation_id: summary.last_sequence for summary in summaries}
-        return FromRunner(hello=hello).SerializeToString(), seen
+        if self.session is not None:
+            self.session.describe(hello)
+        return hello
 
-    def control_opened(self, connection: Connection, seen: dict[str, int]) -> None:
-        """Push what has happened since the greeting, so that Hello and the pushed events have no gap between them."""
+    def control_opened(self, connection: Connection, hello: Hello) -> None:
+        """Push what has happened since the greeting, so that nothing is lost between the two."""
         if self._orphan is not None:
             self._orphan.cancel()
             self._orphan = None
-        if self.session is None:
-            return
-        for record in self.session.journal.records:
-            if not self._publisher.catch_up(record, seen.get(record.operation.operation_id, 0)):
-                connection.close()
-                return
+        self._publisher.forget()
+        if self.session is not None and not self.session.catch_up(hello):
+            connection.close()
 
     def control_message(self, connection: Connection, message: ToRunner) -> None:
         """Do what is asked."""

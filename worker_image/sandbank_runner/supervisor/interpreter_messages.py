@@ -52,7 +52,7 @@ def parse_done(message: Message) -> Done:
     error = header.get("error")
     if ok != (error is None):
         raise BadMessage("error and ok disagree")
-    result, dropped = _fit(_bundle(message))
+    result, dropped = _fit(_bundle(message), 0 if error is not None else EVENT_BYTES)
     return Done(
         ok=ok,
         interrupted=_boolean(header, "interrupted"),
@@ -87,11 +87,11 @@ def _bundle(message: Message) -> dict[str, bytes]:
     return {_name(kind): blob for kind, blob in zip(kinds, message.blobs, strict=True)}
 
 
-def _fit(bundle: dict[str, bytes]) -> tuple[dict[str, bytes], int]:
-    """Drop the largest representations until the rest fits one event; return it and the bytes dropped."""
+def _fit(bundle: dict[str, bytes], limit: int) -> tuple[dict[str, bytes], int]:
+    """Drop the largest representations until the rest fits; return it and the bytes dropped."""
     size = sum(map(len, bundle.values()))
     dropped = 0
-    while size - dropped > EVENT_BYTES:
+    while size - dropped > limit:
         largest = max(bundle, key=lambda kind: len(bundle[kind]))
         dropped += len(bundle.pop(largest))
     return bundle, dropped

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from sandbank_runner.supervisor.connection import Connection
 from sandbank_runner.supervisor.frames import FRAME_BYTES
-from sandbank_runner.v1.runner_pb2 import PURPOSE_CONTROL, PURPOSE_FILES, ToRunner
+from sandbank_runner.v1.runner_pb2 import PURPOSE_CONTROL, PURPOSE_FILES, FromRunner, Hello, ToRunner
 
 PROTOCOL_VERSION = 1
 """What this supervisor speaks; there is no older one to serve yet."""
@@ -30,11 +30,11 @@ _PAUSE_SECONDS = 0.5
 class Door(Protocol):
     """What is behind the link."""
 
-    def hello(self) -> tuple[bytes, dict[str, int]]:
-        """Return the serialized FromRunner with Hello, and the last sequence of each operation that it tells of."""
+    def hello(self) -> Hello:
+        """Return what is to be told to whoever comes now."""
 
-    def control_opened(self, connection: Connection, seen: dict[str, int]) -> None:
-        """A CONTROL connection takes over; it was greeted with ``seen``."""
+    def control_opened(self, connection: Connection, hello: Hello) -> None:
+        """A CONTROL connection takes over; it was greeted with ``hello``."""
 
     def control_message(self, connection: Connection, message: ToRunner) -> None:
         """Something came on the CONTROL connection. ValueError where it makes no sense: the connection is closed."""
@@ -54,7 +54,7 @@ class Link:
         self._loop = loop
         self._path = path
         self._door = door
-        self._greeted: dict[Connection, tuple[dict[str, int], asyncio.TimerHandle]] = {}
+        self._greeted: dict[Connection, tuple[Hello, asyncio.TimerHandle]] = {}
         self._listener: socket.socket | None = None
 
     def listen(self) -> None:
@@ -100,9 +100,9 @@ class Link:
             sock.close()
             return
         connection = Connection(self._loop, sock, self._opened, self._closed)
-        hello, seen = self._door.hello()
-        self._greeted[connection] = (seen, self._loop.call_later(OPEN_SECONDS, connection.close))
-        connection.send(hello)
+        hello = self._door.hello()
+        self._greeted[connection] = (hello, self._loop.call_later(OPEN_SECONDS, connection.close))
+        connection.send(FromRunner(hello=hello).SerializeToString())
 
     def _resume(self) -> None:
         if self._listener is not None:
@@ -119,7 +119,7 @@ class Link:
         ):
             connection.close()
             return
-        seen, timer = self._greeted.pop(connection)
+        hello, timer = self._greeted.pop(connection)
         timer.cancel()
         if message.open.purpose == PURPOSE_FILES:
             self._door.files_opened(*connection.release())
@@ -129,7 +129,7 @@ class Link:
             older.close()
         connection.accept_frames_of(FRAME_BYTES)
         connection.on_message = self._controlled
-        self._door.control_opened(connection, seen)
+        self._door.control_opened(connection, hello)
 
     def _controlled(self, connection: Connection, data: bytes) -> None:
         message = _parse(data)

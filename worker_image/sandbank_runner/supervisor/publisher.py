@@ -55,6 +55,11 @@ class EventPublisher:
         finished = record.ended and self._first + len(events) > record.last_sequence
         self._send(record, self._first, events, finished)
 
+    def forget(self) -> None:
+        """Another connection has taken over: what was to go to the one before is in the journal."""
+        self._record, self._events, self._size = None, [], 0
+        self.flush()
+
     def catch_up(self, record: Record, after_sequence: int) -> bool:
         """Send all journalled events beyond ``after_sequence``; False where the journal has dropped some of them."""
         while record.last_sequence > after_sequence:

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from sandbank_runner.supervisor.background import BackgroundOutput
-from sandbank_runner.supervisor.dispatcher import Dispatcher, Publisher
+from sandbank_runner.supervisor.dispatcher import Dispatcher
 from sandbank_runner.supervisor.events import EventBuilder
 from sandbank_runner.supervisor.interpreter_process import Interpreter
 from sandbank_runner.supervisor.interpreters import RESET, Interpreters
 from sandbank_runner.supervisor.journal import JOURNAL_BYTES, JOURNAL_OPERATIONS, Journal, Page
 from sandbank_runner.supervisor.operations import Operation
-from sandbank_runner.v1.runner_pb2 import Assign, FromRunner, InterpreterReplaced, OperationSummary, Submit
+from sandbank_runner.supervisor.publisher import EventPublisher
+from sandbank_runner.v1.runner_pb2 import Assign, FromRunner, Hello, InterpreterReplaced, Submit
 
 QUEUE_LIMIT = 64
 GRACE_SECONDS = 2.0
@@ -29,7 +30,7 @@ class Session:
         assign: Assign,
         interpreters: Interpreters,
         *,
-        publisher: Publisher,
+        publisher: EventPublisher,
         tell: Callable[[FromRunner], bool],
         now: Callable[[], int],
     ) -> None:
@@ -110,18 +111,31 @@ class Session:
         self.dispatcher.cancel_all()
         return self._interpreters.replace(before_next)
 
-    def summaries(self) -> list[OperationSummary]:
-        """Return what the journal knows, oldest first."""
-        return [
-            OperationSummary(
+    def describe(self, hello: Hello) -> None:
+        """Tell in ``hello`` what there is to know of the session."""
+        hello.session_id = self.assign.session_id
+        hello.execution_count = self.dispatcher.execution_count
+        hello.background_sequence = self.background.sequence
+        if self.last_replaced is not None:
+            hello.last_replaced.CopyFrom(self.last_replaced)
+        for record in self.journal.records:
+            hello.operations.add(
                 operation_id=record.operation.operation_id,
                 finished=record.ended,
                 last_sequence=record.last_sequence,
                 first_kept_sequence=record.first_kept,
                 effects_lost=record.operation.effects_lost,
             )
+
+    def catch_up(self, hello: Hello) -> bool:
+        """Tell what has happened since ``hello``; False where the journal has dropped some of it meanwhile."""
+        if self.last_replaced is not None and self.last_replaced.number > hello.last_replaced.number:
+            self._tell(FromRunner(interpreter_replaced=self.last_replaced))
+        seen = {summary.operation_id: summary.last_sequence for summary in hello.operations}
+        return all(
+            self._publisher.catch_up(record, seen.get(record.operation.operation_id, 0))
             for record in self.journal.records
-        ]
+        )
 
     def _interpreter_died(self, interpreter: Interpreter, cause: str, operation_id: str) -> None:
         if interpreter.killed_for == RESET:

@@ -54,6 +54,12 @@ def test_a_type_must_be_a_short_name():
     assert parse_done(Message({**GOOD, "mime": ["x" * 256]}, (b"1",))).result == {"x" * 256: b"1"}
 
 
+def test_an_error_has_no_result_beside_it():
+    """Both at once might not fit one message; what is dropped is counted."""
+    done = parse_done(Message({**GOOD, "ok": False, "error": {}, "mime": ["a"]}, (b"12345",)))
+    assert (done.result, done.dropped_bytes) == ({}, 5)
+
+
 @pytest.mark.parametrize(
     ("seconds", "kept"),
     [(float("nan"), 0), (float("inf"), 0), (float("-inf"), 0), (-1, 0), (10**400, 10**9), (0.5, 0.5)],

@@ -10,17 +10,17 @@ import pytest
 from sandbank_runner.supervisor import link as link_module
 from sandbank_runner.supervisor.connection import Connection
 from sandbank_runner.supervisor.link import Link
-from sandbank_runner.v1.runner_pb2 import FromRunner, Hello, ToRunner
+from sandbank_runner.v1.runner_pb2 import Hello, ToRunner
 
 
 class Door:
     """Behind it is nothing."""
 
-    def hello(self) -> tuple[bytes, dict[str, int]]:
+    def hello(self) -> Hello:
         """Greet."""
-        return FromRunner(hello=Hello(sandbox_id="x")).SerializeToString(), {}
+        return Hello(sandbox_id="x")
 
-    def control_opened(self, connection: Connection, seen: dict[str, int]) -> None:
+    def control_opened(self, connection: Connection, hello: Hello) -> None:
         """Nothing to do."""
 
     def control_message(self, connection: Connection, message: ToRunner) -> None:
