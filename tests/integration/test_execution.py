@@ -322,12 +322,19 @@ def test_sessions_are_listed_by_label_and_state(client: Client) -> None:
             each.delete()
 
 
-def test_update_changes_labels_and_puts_off_the_end(session: Session) -> None:
+def test_update_changes_labels_and_puts_off_the_end(client: Client) -> None:
     """Labels are replaced, the lifetime grows."""
-    before = session.refresh()
-    after = session.update(labels={"x": "y"}, extend_lifetime=60)
-    assert dict(after.labels) == {"x": "y"}
-    assert after.expire_time.seconds - before.expire_time.seconds == 60
+    with client.session(template="slim", max_lifetime=60) as session:
+        before = session.refresh()
+        after = session.update(labels={"x": "y"}, extend_lifetime=60)
+        assert dict(after.labels) == {"x": "y"}
+        assert after.expire_time.seconds - before.expire_time.seconds == 60
+
+
+def test_a_session_says_when_it_will_end(session: Session) -> None:
+    """After its idle timeout, where that is sooner than its lifetime."""
+    told = session.refresh()
+    assert told.expire_time.seconds - told.last_active_time.seconds == 15 * 60
 
 
 def test_an_idle_session_ends(client: Client) -> None:

@@ -39,7 +39,8 @@ class FileService:
             raise BadFieldError.at("header.size_bytes", "must not be negative")
         if header.sha256 and not _SHA256.fullmatch(header.sha256):
             raise BadFieldError.at("header.sha256", "must be 64 characters of lower-case hex")
-        # Zero means unset in proto3, and an empty file is what zero announces too: the hash tells which was meant.
+        # Zero means unset in proto3, and an empty file is what zero announces too: the hash tells which
+        # was meant.
         announced = header.size_bytes if header.size_bytes or header.sha256 else -1
         upload = Upload(header.path, header.mode, announced, header.sha256)
         files = await self._files(call, header.session_id, "header.session_id")
@@ -64,7 +65,7 @@ class FileService:
         self, request: file_pb2.ListFilesRequest, call: CallContext
     ) -> file_pb2.ListFilesResponse:
         """List a page of a directory, by path."""
-        size = check.check_page_size(request.page_size)
+        size = check.check_page_size(request.page_size, default=check.PAGE_SIZE_LIMIT)
         files = await self._files(call, request.session_id, "session_id")
         scope = ["files", call.tenant, request.session_id, request.path, request.recursive]
         after = self._tokens.read(scope, request.page_token) or ""

@@ -74,11 +74,11 @@ def check_count(value: int, path: str, *, default: int, limit: int) -> int:
     return value or default
 
 
-def check_page_size(value: int) -> int:
+def check_page_size(value: int, default: int = PAGE_SIZE) -> int:
     """Return how many rows a page has; over the limit means the limit, as is usual for pages."""
     if value < 0:
         raise BadFieldError.at("page_size", "must not be negative")
-    return min(value, PAGE_SIZE_LIMIT) or PAGE_SIZE
+    return min(value, PAGE_SIZE_LIMIT) or default
 
 
 def check_labels(labels: Mapping[str, str], path: str = "labels") -> dict[str, str]:

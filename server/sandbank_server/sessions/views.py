@@ -22,7 +22,8 @@ def session_message(record: SessionRecord) -> session_pb2.Session:
     )
     message.create_time.FromDatetime(record.create_time)
     message.last_active_time.FromDatetime(record.last_active_time)
-    message.expire_time.FromDatetime(record.expire_time)
+    unused = record.last_active_time + record.idle_timeout
+    message.expire_time.FromDatetime(min(record.expire_time, unused))
     if record.last_recovery:
         message.last_recovery.ParseFromString(record.last_recovery)
     return message

@@ -97,6 +97,7 @@ def test_counts_have_bounds() -> None:
     assert refused(BadFieldError, check.check_count, 6, "n", default=3, limit=5) == "n"
     assert refused(BadFieldError, check.check_count, -1, "n", default=3, limit=5) == "n"
     assert check.check_page_size(0) == check.PAGE_SIZE
+    assert check.check_page_size(0, default=7) == 7
     assert check.check_page_size(2**31 - 1) == check.PAGE_SIZE_LIMIT
     assert refused(BadFieldError, check.check_page_size, -1) == "page_size"
 
