@@ -61,7 +61,7 @@ class Announcer:
             self._building[progress.template] = progress
         if self._console.is_terminal:
             self._show()
-        elif begun:
+        elif begun and (before is not None or progress.phase is not BuildPhase.DONE):
             self._console.print(f"{progress.template}: {progress.phase.value}", soft_wrap=True)
 
     def built(self, template: str, image: str) -> None:

@@ -35,3 +35,12 @@ def test_without_a_terminal_each_phase_is_a_line(capsys: pytest.CaptureFixture[s
         f"data: {second.value}",
         "data: ready (sandbank-data:abc)",
     ]
+
+
+def test_an_image_that_is_there_already_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Looking for an image is not worth a line; building it is, to its end."""
+    with Announcer() as announcer:
+        announcer.building(BuildProgress("data", BuildPhase.DONE, "sandbank-data:abc"))
+        for phase in (BuildPhase.RUNNER, BuildPhase.DONE):
+            announcer.building(BuildProgress("slim", phase))
+    assert capsys.readouterr().err.splitlines() == ["slim: adding the runner", "slim: done"]
