@@ -5,8 +5,9 @@ at its end its state, outcome and last sequence; later changes of outcome follow
 survives a killed control plane, and the containers' memory would not survive the machine either. There is no code, no
 output and no result in it.
 
-A line is a JSON object; an unfinished last line, left by a full disk or a lost machine, is cut off when the file is
-opened. Format version 1.
+A line is a JSON object; an unfinished last line, left by a lost machine, is cut off when the file is opened. Only a
+dispatch is refused when the disk is full: whatever has happened already is told to clients all the same, and written
+when there is room. Format version 1.
 """
 
 from __future__ import annotations
@@ -14,61 +15,55 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import cast
 
 from sandbank.v1 import execution_pb2
 
 from sandbank_server.errors import QuotaExceededError, StoreUnavailableError
+from sandbank_server.sessions.log_entry import KEPT_EFFECT, LogEntry, summarize
+from sandbank_server.sessions.log_file import LogFile
 
 OPERATIONS_PER_SESSION = 500_000
 """A session's ids are all kept in memory (about 300 bytes each), so that none can run twice; this bounds them."""
 
+UPLOADS_KEPT = 10_000
+"""Uploaded files remembered by name, the newest, so that a recovery can list them."""
+
 _Operation = execution_pb2.Operation
-
-KEPT_EFFECT = frozenset(
-    {_Operation.OUTCOME_COMMITTED, _Operation.OUTCOME_PARTIAL, _Operation.OUTCOME_PENDING}
-)
-"""Outcomes whose effects are lost when the session's state is."""
-
-
-@dataclass(slots=True)
-class LogEntry:
-    """What the log knows of one operation. ``record`` is where its end lies in the file, -1 when it is not there."""
-
-    number: int
-    digest: str
-    create_time_us: int
-    started: bool = False
-    state: _Operation.State = _Operation.STATE_PENDING
-    outcome: _Operation.Outcome = _Operation.OUTCOME_UNSPECIFIED
-    last_sequence: int = 0
-    finished: bool = False
-    record: int = -1
-    before_reset: bool = False
 
 
 class OperationLog:
     """The log of one session. Not thread-safe: the event loop owns it; an append takes a few microseconds."""
 
-    def __init__(self, path: str, session_id: str) -> None:
-        """Open or create the file at ``path`` and read what is in it. OSError when that fails."""
-        self.path = path
+    def __init__(self, path: str, session_id: str, *, readonly: bool = False) -> None:
+        """Open the file at ``path``, making it unless ``readonly``, and read what is in it. OSError when that fails."""
         self.session_id = session_id
         self.uploaded: dict[str, None] = {}
         self.replacements = 0
+        self.last_loss: list[str] = []
+        """The operations of the newest loss of state, so that a recovery that was never saved can still be told."""
+        self.last_lost_files: list[str] = []
         self._entries: dict[str, LogEntry] = {}
         self._order: list[str] = []
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._summaries: dict[str, bytes] = {}
+        """Of operations whose end the disk has refused so far."""
+        self._file = LogFile(path, self._written, readonly=readonly)
         try:
-            self._size = self._load()
+            for at, line in self._file.lines():
+                # A line that a broken disk garbled costs what it said, never what follows it.
+                with contextlib.suppress(ValueError, KeyError, TypeError):
+                    self._replay(json.loads(line), at)
         except BaseException:
-            os.close(self._file)
+            self._file.close()
             raise
 
     # Reading.
+
+    @property
+    def path(self) -> str:
+        """Where it lies."""
+        return self._file.path
 
     def get(self, operation_id: str) -> LogEntry | None:
         """Return what is known of an operation, None when it was never recorded."""
@@ -92,12 +87,18 @@ class OperationLog:
         entry = self._entries[operation_id]
         operation = _Operation(session_id=self.session_id, operation_id=operation_id)
         operation.create_time.FromMicroseconds(entry.create_time_us)
-        if entry.record >= 0:
-            line = os.pread(self._file, 1 << 20, entry.record).split(b"\n", 1)[0]
-            operation.MergeFromString(base64.b64decode(json.loads(line)["r"]))
+        operation.MergeFromString(self._summary_of(operation_id, entry))
         operation.state = entry.state if entry.finished or not entry.started else _Operation.STATE_RUNNING
         operation.outcome = entry.outcome
         return operation
+
+    def _summary_of(self, operation_id: str, entry: LogEntry) -> bytes:
+        if entry.record < 0:
+            return self._summaries.get(operation_id, b"")
+        # A file that was removed or garbled costs the details; what matters is in memory.
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            return base64.b64decode(json.loads(self._file.read(entry.record))["r"])
+        return b""
 
     # Writing.
 
@@ -114,7 +115,7 @@ class OperationLog:
             )
         try:
             # Written by hand on the path of every operation: ids need no escaping (they match [A-Za-z0-9._-]).
-            self._write(
+            self._file.append(
                 b'{"k":"d","op":"%b","dg":"%b","t":%d}\n'
                 % (operation_id.encode(), digest.encode(), create_time_us)
             )
@@ -126,34 +127,31 @@ class OperationLog:
 
     def withdraw(self, operation_id: str) -> None:
         """Forget a dispatch that could not be sent: the id may be used again."""
-        with contextlib.suppress(OSError):
-            self._append({"k": "w", "op": operation_id})
+        self._note({"k": "w", "op": operation_id})
         self._remove(operation_id)
 
     def start(self, operation_id: str) -> None:
         """Record that an operation began."""
-        entry = self._entries[operation_id]
-        entry.started = True
-        with contextlib.suppress(
-            OSError
-        ):  # a hint for the record only: the dispatch is what forbids a second run
-            self._append({"k": "s", "op": operation_id})
+        self._entries[operation_id].started = True
+        self._note({"k": "s", "op": operation_id})
 
     def finish(self, operation: execution_pb2.Operation, last_sequence: int) -> None:
-        """Record the end of an operation. OSError when the disk refuses; the entry in memory is right all the same."""
-        entry = self._entries[operation.operation_id]
+        """Record the end of an operation."""
+        name = operation.operation_id
+        entry = self._entries[name]
         entry.state, entry.outcome, entry.last_sequence = operation.state, operation.outcome, last_sequence
         entry.finished = entry.started = True
-        at = self._size
+        summary = summarize(operation)
         line = b'{"k":"e","op":"%b","st":%d,"oc":%d,"q":%d,"r":"%b"}\n' % (
-            operation.operation_id.encode(),
+            name.encode(),
             operation.state,
             operation.outcome,
             last_sequence,
-            base64.b64encode(_summary(operation)),
+            base64.b64encode(summary),
         )
-        self._write(line)
-        entry.record = at
+        entry.record = self._file.note(line, name)
+        if entry.record < 0:
+            self._summaries[name] = summary
 
     def lose_effects(self, replacement: int = 0, survivors: frozenset[str] = frozenset()) -> list[str]:
         """Record that the session's state is gone, and return the operations whose effects went with it.
@@ -171,62 +169,55 @@ class OperationLog:
             and not entry.before_reset
             and name not in survivors
         ]
-        self._change_outcomes(lost, _Operation.OUTCOME_LOST)
-        self.replacements = replacement
-        with contextlib.suppress(OSError):
-            self._append({"k": "o", "oc": _Operation.OUTCOME_LOST, "ops": lost, "n": replacement})
+        self._lose(lost, replacement)
+        self._note({"k": "o", "oc": _Operation.OUTCOME_LOST, "ops": lost, "n": replacement})
         return lost
 
     def reset(self) -> None:
         """Record that the user ended the state, so that a later loss does not count what came before."""
         self._mark_reset()
-        with contextlib.suppress(OSError):
-            self._append({"k": "r"})
+        self._note({"k": "r"})
 
     def upload(self, path: str) -> None:
         """Record a file that came in through the API, so that a recovery can name it when it is lost."""
         if path not in self.uploaded:
-            with contextlib.suppress(OSError):
-                self._append({"k": "f", "p": path})
-            self.uploaded[path] = None
+            self._note({"k": "f", "p": path})
+            self._remember(path)
+
+    def remove_files(self, path: str) -> None:
+        """Record that a file, or a directory with all in it, was deleted through the API: so it cannot be lost."""
+        if self._forget(path):
+            self._note({"k": "g", "p": path})
 
     def forget_files(self) -> list[str]:
         """Record that the workspace is gone, and return the uploaded files that were in it."""
-        lost = list(self.uploaded)
-        if lost:
-            self.uploaded.clear()
+        if not self.uploaded:
+            return []
+        self._note({"k": "x"})
+        return self._lose_files()
+
+    def flush(self) -> None:
+        """Try again to write what the disk has refused, if there is any."""
+        if self._file.behind:
             with contextlib.suppress(OSError):
-                self._append({"k": "x"})
-        return lost
+                self._file.flush()
 
     def close(self) -> None:
-        """Close the file."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
+        """Close the file. Reading goes on to work."""
+        self._file.close()
 
     def delete(self) -> None:
         """Close and remove the file."""
-        self.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
+        self._file.delete()
 
     # Inside.
 
-    def _append(self, fields: dict[str, object]) -> None:
-        self._write(json.dumps(fields, separators=(",", ":")).encode() + b"\n")
+    def _note(self, fields: dict[str, object]) -> None:
+        self._file.note(json.dumps(fields, separators=(",", ":")).encode() + b"\n")
 
-    def _write(self, data: bytes) -> None:
-        try:
-            written = os.pwrite(self._file, data, self._size)
-        except OSError:
-            written = -1
-        if written != len(data):
-            # Half a line on a full disk: cut it off, so that the next one is not glued to it.
-            with contextlib.suppress(OSError):
-                os.ftruncate(self._file, self._size)
-            raise OSError("the operation log cannot be written")
-        self._size += written
+    def _written(self, operation_id: str, at: int) -> None:
+        if self._summaries.pop(operation_id, None) is not None:
+            self._entries[operation_id].record = at
 
     def _add(self, operation_id: str, digest: str, create_time_us: int) -> None:
         self._entries[operation_id] = LogEntry(len(self._order), digest, create_time_us)
@@ -238,26 +229,31 @@ class OperationLog:
             self._order.pop()
             del self._entries[operation_id]
 
-    def _change_outcomes(self, operation_ids: Iterable[str], outcome: _Operation.Outcome) -> None:
-        for name in operation_ids:
-            self._entries[name].outcome = outcome
+    def _lose(self, operation_ids: Iterable[str], replacement: int) -> None:
+        self.last_loss, self.last_lost_files = list(operation_ids), []
+        self.replacements = replacement
+        for name in self.last_loss:
+            self._entries[name].outcome = _Operation.OUTCOME_LOST
 
     def _mark_reset(self) -> None:
         for entry in self._entries.values():
             entry.before_reset = True
 
-    def _load(self) -> int:
-        size = 0
-        with open(os.dup(self._file), "rb") as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                # A line that a broken disk garbled costs what it said, never what follows it.
-                with contextlib.suppress(ValueError, KeyError, TypeError):
-                    self._replay(json.loads(line), size)
-                size += len(line)
-        os.ftruncate(self._file, size)
-        return size
+    def _remember(self, path: str) -> None:
+        self.uploaded[path] = None
+        if len(self.uploaded) > UPLOADS_KEPT:
+            del self.uploaded[next(iter(self.uploaded))]
+
+    def _forget(self, path: str) -> bool:
+        gone = [name for name in self.uploaded if name == path or name.startswith(f"{path}/")]
+        for name in gone:
+            del self.uploaded[name]
+        return bool(gone)
+
+    def _lose_files(self) -> list[str]:
+        self.last_lost_files = list(self.uploaded)
+        self.uploaded.clear()
+        return self.last_lost_files
 
     def _replay(self, fields: dict[str, object], at: int) -> None:
         kind = fields["k"]
@@ -269,20 +265,27 @@ class OperationLog:
         elif kind == "e":
             entry = self._entries[name]
             entry.state, entry.outcome = _state(fields["st"]), _outcome(fields["oc"])
-            entry.last_sequence, entry.record, entry.finished = _number(fields["q"]), at, True
+            entry.last_sequence, entry.record = _number(fields["q"]), at
+            entry.finished = entry.started = True
         elif kind == "o":
             operation_ids = fields["ops"]
-            assert isinstance(operation_ids, list)
-            self._change_outcomes(operation_ids, _outcome(fields["oc"]))
-            self.replacements = _number(fields.get("n", 0))
+            if not isinstance(operation_ids, list):
+                raise TypeError("not a list")
+            self._lose(operation_ids, _number(fields.get("n", 0)))
         elif kind == "w":
             self._remove(name)
         elif kind == "r":
             self._mark_reset()
-        elif kind == "f":
-            self.uploaded[str(fields["p"])] = None
+        else:
+            self._replay_files(kind, str(fields.get("p", "")))
+
+    def _replay_files(self, kind: object, path: str) -> None:
+        if kind == "f":
+            self._remember(path)
+        elif kind == "g":
+            self._forget(path)
         elif kind == "x":
-            self.uploaded.clear()
+            self._lose_files()
 
 
 def _state(number: object) -> _Operation.State:
@@ -297,15 +300,3 @@ def _number(value: object) -> int:
     if type(value) is not int:
         raise TypeError("not a number")
     return value
-
-
-def _summary(operation: execution_pb2.Operation) -> bytes:
-    """Return what of an operation outlives its container: no result, no text that user code wrote."""
-    summary = _Operation()
-    summary.CopyFrom(operation)
-    summary.ClearField("result")
-    summary.ClearField("changes")
-    if summary.HasField("error"):
-        summary.ClearField("error")
-        summary.error.type_name = operation.error.type_name[:200]
-    return summary.SerializeToString()

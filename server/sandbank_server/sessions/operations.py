@@ -26,7 +26,8 @@ from sandbank_server.runners.checks import check_event, parse_operation
 from sandbank_server.runners.frames import RunnerViolation
 from sandbank_server.runners.link import LinkClosed, RequestFailed, RunnerLink
 from sandbank_server.sessions.live_operation import LiveOperation
-from sandbank_server.sessions.operation_log import LogEntry, OperationLog
+from sandbank_server.sessions.log_entry import LogEntry
+from sandbank_server.sessions.operation_log import OperationLog
 
 PAGE_BYTES = 1024 * 1024
 """Size of a page of replayed events; one is in memory per watcher that fell behind."""

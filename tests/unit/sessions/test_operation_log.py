@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -145,6 +146,113 @@ def test_a_full_disk_refuses_the_dispatch_and_keeps_the_file_whole(path: str) ->
     log.close()
     again = OperationLog(path, "ses-1")
     assert len(again) == count
+    again.close()
+
+
+def fill(log: OperationLog) -> None:
+    """Take what room the disk has left."""
+    with contextlib.suppress(StoreUnavailableError):
+        for count in range(100):
+            log.dispatch(f"filler-{count}", "digest", count)
+        pytest.fail("the disk has no end")
+
+
+def test_an_end_that_the_disk_refuses_is_known_and_written_when_there_is_room(path: str) -> None:
+    """What has happened cannot be refused: it is told from memory, dispatches wait behind it, order is kept."""
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    log = OperationLog(path, "ses-1")
+    log.dispatch("a", "digest", 1)
+    log.dispatch("b", "digest", 1)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400, before[1]))
+        fill(log)
+        log.start("a")
+        log.finish(finished("a", execution_count=7), 3)
+        log.upload("data.csv")
+        assert log.lose_effects(1) == ["a"]
+        assert log.operation("a").execution_count == 7
+        log.flush()
+        with pytest.raises(StoreUnavailableError):
+            log.dispatch("c", "digest", 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    log.dispatch("c", "digest", 1)
+    assert log.operation("a").execution_count == 7
+    log.close()
+    again = OperationLog(path, "ses-1")
+    entry = again.get("a")
+    assert entry is not None
+    assert (entry.finished, entry.outcome, entry.last_sequence) == (True, Operation.OUTCOME_LOST, 3)
+    assert again.operation("a").execution_count == 7
+    assert list(again.uploaded) == ["data.csv"]
+    assert again.last_loss == ["a"]
+    assert again.get("c") is not None
+    again.close()
+
+
+def test_a_closed_log_is_still_read(path: str) -> None:
+    """Whoever watches a session to its end may ask a moment after it."""
+    log = OperationLog(path, "ses-1")
+    log.dispatch("a", "digest", 1)
+    log.finish(finished("a", execution_count=7), 3)
+    log.close()
+    assert log.operation("a").execution_count == 7
+    os.unlink(path)
+    assert log.operation("a").outcome == Operation.OUTCOME_COMMITTED
+
+
+def test_reading_makes_no_file(path: str) -> None:
+    """A log that is not there is not made by asking for it, and one that is there is not written to."""
+    with pytest.raises(FileNotFoundError):
+        OperationLog(path, "ses-1", readonly=True)
+    assert not os.path.exists(path)
+    log = OperationLog(path, "ses-1")
+    run(log, "a")
+    log.close()
+    with open(path, "ab") as file:
+        file.write(b"torn")
+    size = os.path.getsize(path)
+    log = OperationLog(path, "ses-1", readonly=True)
+    assert log.operation("a").state == Operation.STATE_SUCCEEDED
+    log.close()
+    assert os.path.getsize(path) == size
+
+
+def test_what_a_sandbox_says_of_an_end_is_bounded_in_the_file(path: str) -> None:
+    """Warnings, names, unknown fields: megabytes of them take no room."""
+    log = OperationLog(path, "ses-1")
+    log.dispatch("a", "digest", 1)
+    operation = finished("a", execution_count=7)
+    operation.warnings.add(code="THREADS", message="x" * 1_000_000)
+    operation.conflicting_names.extend(["y" * 1000] * 1000)
+    operation.error.type_name = "z" * 1_000_000
+    log.finish(operation, 2)
+    assert log.operation("a").execution_count == 7
+    log.dispatch("b", "digest", 1)
+    hidden = finished("b")
+    hidden.usage.MergeFromString(b"\xfa\x3f\x80\x89\x7a" + b"h" * 2_000_000)
+    log.finish(hidden, 2)
+    assert log.operation("b").state == Operation.STATE_SUCCEEDED
+    assert os.path.getsize(path) < 10_000
+    log.close()
+
+
+def test_uploads_are_remembered_within_bounds_until_they_are_deleted(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest names are kept; a directory that was deleted takes its files along."""
+    monkeypatch.setattr(operation_log, "UPLOADS_KEPT", 3)
+    log = OperationLog(path, "ses-1")
+    for name in ("a", "d/b", "d/c", "dd"):
+        log.upload(name)
+    assert list(log.uploaded) == ["d/b", "d/c", "dd"]
+    log.remove_files("d")
+    log.close()
+    again = OperationLog(path, "ses-1")
+    assert again.forget_files() == ["dd"]
+    assert again.last_lost_files == ["dd"]
     again.close()
 
 

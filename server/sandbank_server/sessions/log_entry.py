@@ -1,0 +1,56 @@
+"""What the operation log knows of one operation, and what of its end is written down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sandbank.v1 import execution_pb2
+
+_Operation = execution_pb2.Operation
+
+KEPT_EFFECT: Final = frozenset(
+    {_Operation.OUTCOME_COMMITTED, _Operation.OUTCOME_PARTIAL, _Operation.OUTCOME_PENDING}
+)
+"""Outcomes whose effects are lost when the session's state is."""
+
+SUMMARY_BYTES: Final = 4096
+_TYPE_NAME_CHARACTERS = 200
+
+
+@dataclass(slots=True)
+class LogEntry:
+    """What the log knows of one operation. ``record`` is where its end lies in the file, -1 when it is not there."""
+
+    number: int
+    digest: str
+    create_time_us: int
+    started: bool = False
+    state: _Operation.State = _Operation.STATE_PENDING
+    outcome: _Operation.Outcome = _Operation.OUTCOME_UNSPECIFIED
+    last_sequence: int = 0
+    finished: bool = False
+    record: int = -1
+    before_reset: bool = False
+
+
+def summarize(operation: execution_pb2.Operation) -> bytes:
+    """Return what of an operation outlives its container: no result, and no text that user code wrote.
+
+    What came from the sandbox is bounded here: only known fields of known size are taken.
+    """
+    summary = _Operation(
+        execution_count=operation.execution_count,
+        tx_policy=operation.tx_policy,
+        isolation=operation.isolation,
+        output_bytes=operation.output_bytes,
+        dropped_output_bytes=operation.dropped_output_bytes,
+    )
+    for name in ("create_time", "start_time", "end_time", "usage"):
+        if operation.HasField(name):
+            getattr(summary, name).CopyFrom(getattr(operation, name))
+    if operation.HasField("error"):
+        summary.error.type_name = operation.error.type_name[:_TYPE_NAME_CHARACTERS]
+    data = summary.SerializeToString()
+    # Fields that nobody knows may hide in the parts that were copied.
+    return data if len(data) <= SUMMARY_BYTES else b""
