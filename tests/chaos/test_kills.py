@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
-from sandbank import Client
+from sandbank import Client, Session
 from sandbank.v1 import execution_pb2, session_pb2
 
 from tests.conftest import RUNTIMES
-from tests.raw_api import connected, refused
+from tests.raw_api import Api, connected, refused
 from tests.sandboxes import kill_sandbox, wait_ready
 from tests.server_process import ServerProcess, serving
 
@@ -52,6 +53,17 @@ def _begin(server: ServerProcess, session_id: str, operation_id: str, code: str,
             if until in event.output.data.split():
                 return seen
     raise AssertionError(f"ended before {until!r}")
+
+
+def _queue(api: Api, session: Session, operation_id: str, code: str) -> grpc.Call:
+    """Send code behind what runs, and return the stream once the server has recorded it."""
+    request = execution_pb2.ExecuteRequest(
+        session_id=session.session_id, operation_id=operation_id, code=code
+    )
+    stream = api.execution.Execute(request)
+    while operation_id not in {each.operation_id for each in session.operations()}:
+        assert stream.is_active(), stream.code()
+    return stream
 
 
 def _watch(server: ServerProcess, session_id: str, operation_id: str, after: int) -> list:
@@ -98,10 +110,8 @@ def test_what_finished_while_the_control_plane_was_dead_is_known_after(server: S
     _begin(server, session_id, "first", code, b"on")
     with Client(server.address) as client:
         session = client.attach(session_id)
-        second = session.execute("'queued'", operation_id="second")
-        while "second" not in {each.operation_id for each in session.operations()}:
-            pass
-        second.close()
+        with connected(server.address) as api:
+            _queue(api, session, "second", "'queued'").cancel()
         session.files.upload(b"", "go")
     server.kill()
     server.start()
@@ -130,7 +140,11 @@ def test_the_same_id_does_not_run_twice_across_a_restart(server: ServerProcess) 
 
 def test_a_killed_sandbox_ends_its_operations_and_is_replaced(server: ServerProcess) -> None:
     """The running one is CRASHED and rolled back, queued ones never started, earlier effects LOST; the id is burnt."""
-    with Client(server.address) as client, client.session(template="slim") as session:
+    with (
+        Client(server.address) as client,
+        connected(server.address) as api,
+        client.session(template="slim") as session,
+    ):
         session.files.upload(b"1", "uploaded.txt")
         session.run("kept = 1", operation_id="earlier")
         running = session.execute(
@@ -139,15 +153,13 @@ def test_a_killed_sandbox_ends_its_operations_and_is_replaced(server: ServerProc
         events = iter(running)
         while getattr(next(events), "data", b"") != b"on\n":
             pass
-        queued = session.execute("kept = 2", operation_id="queued")
-        while "queued" not in {each.operation_id for each in session.operations()}:
-            pass
+        queued = _queue(api, session, "queued", "kept = 2")
         before = session.refresh()
         watched = session.events()
         kill_sandbox(server, before.sandbox_id)
         crashed = running.result(check=False).operation
         assert (crashed.state, crashed.outcome) == (Operation.STATE_CRASHED, Operation.OUTCOME_ROLLED_BACK)
-        never = queued.result(check=False).operation
+        never = list(queued)[-1].finished.operation
         assert (never.state, never.outcome) == (Operation.STATE_CRASHED, Operation.OUTCOME_NOT_STARTED)
         for event in watched:
             if event.session_changed.state == State.STATE_CRASHED:
@@ -156,12 +168,9 @@ def test_a_killed_sandbox_ends_its_operations_and_is_replaced(server: ServerProc
         after = session.refresh()
         assert list(after.last_recovery.lost_operation_ids) == ["earlier"]
         assert list(after.last_recovery.lost_files) == ["uploaded.txt"]
-        with connected(server.address) as api:
-            request = execution_pb2.ExecuteRequest(
-                session_id=session.session_id, operation_id="new", code="1"
-            )
-            with refused("FAILED_PRECONDITION", "SESSION_CRASHED"):
-                list(api.execution.Execute(request))
+        request = execution_pb2.ExecuteRequest(session_id=session.session_id, operation_id="new", code="1")
+        with refused("FAILED_PRECONDITION", "SESSION_CRASHED"):
+            list(api.execution.Execute(request))
         again = session.run("kept = 2", operation_id="queued", check=False)
         assert again.operation.outcome == Operation.OUTCOME_NOT_STARTED
         session.reset()

@@ -339,16 +339,18 @@ def test_too_many_queued_operations(api: Api, session: Session) -> None:
 def test_neighbours_are_unharmed(client: Client) -> None:
     """While one session misbehaves in every way, another answers."""
     with client.session(template="slim") as bad, client.session(template="slim") as good:
-        for code in (
-            "x = []\nwhile True: x.append(bytearray(10_000_000))",
-            "import os\nwhile True: os.fork()",
-            "open('big', 'wb').write(b'x' * 10**9)",
-            "import os, signal; os.kill(-1, signal.SIGKILL)",
+        for code, fails in (
+            ("x = []\nwhile True: x.append(bytearray(10_000_000))", True),
+            ("import os\nwhile True: os.fork()", True),
+            ("open('big', 'wb').write(b'x' * 10**9)", True),
+            # The kernel spares the sender, and whom else it reaches is the sandbox's business.
+            ("import os, signal; os.kill(-1, signal.SIGKILL)", False),
         ):
             if client.info().runtime == "local":
                 break  # isolates nothing: it says so
             execution = bad.execute(code, timeout=timedelta(seconds=5))
             assert good.run("1 + 1").value == 2
-            assert execution.result(check=False).operation.state != Operation.STATE_SUCCEEDED
+            state = execution.result(check=False).operation.state
+            assert not (fails and state == Operation.STATE_SUCCEEDED), code
             assert good.run("1 + 1").value == 2
             assert bad.run("'alive'", timeout=30).value == "alive"
