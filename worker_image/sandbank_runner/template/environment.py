@@ -53,9 +53,11 @@ def execution_environment(config: SandboxConfig, inherited: Mapping[str, str]) -
     Packages below HOME are left out: that is the workspace, and the template still has privileges when it starts.
     """
     environment = user_environment(config, inherited)
-    paths = [source[_PYTHON_PATH] for source in (inherited, environment) if source.get(_PYTHON_PATH)]
+    lists = (source.get(_PYTHON_PATH, "").split(os.pathsep) for source in (inherited, environment))
+    # Absolute: the template starts in the root directory.
+    paths = dict.fromkeys(os.path.abspath(path) for paths in lists for path in paths if path)
     if paths:
-        environment[_PYTHON_PATH] = os.pathsep.join(dict.fromkeys(paths))
+        environment[_PYTHON_PATH] = os.pathsep.join(paths)
     environment[_NO_USER_SITE] = "1"
     return environment
 

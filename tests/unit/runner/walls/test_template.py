@@ -194,8 +194,9 @@ def test_user_code_writes_in_its_workspace_and_nowhere_else(sandbox: Sandbox, tm
     child.run("open('mine', 'w').write('1'); import tempfile; tempfile.NamedTemporaryFile().write(b'2')")
     with pytest.raises(AssertionError, match="PermissionError"):
         child.run(f"open({str(tmp_path / 'not-mine')!r}, 'w')")
+    (tmp_path / "theirs").write_text("theirs")
     with pytest.raises(AssertionError, match="PermissionError"):
-        child.run(f"open({__file__!r})")
+        child.run(f"open({str(tmp_path / 'theirs')!r})")
     assert (sandbox.workspace / "mine").read_text() == "1"
 
 
