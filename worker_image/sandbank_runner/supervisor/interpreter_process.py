@@ -15,6 +15,8 @@ from sandbank_runner.supervisor.endpoint import Endpoint
 from sandbank_runner.supervisor.process_death import describe
 from sandbank_runner.supervisor.pumps import OutputSink, Pumps
 from sandbank_runner.supervisor.template_process import ForkFailed, TemplateProcess
+from sandbank_runner.walls.numbers import number_of
+from sandbank_runner.walls.system_calls import system_call
 
 START_SECONDS = 20.0
 """How long a fresh interpreter may take to be ready, and to take its environment: user code may hog the processor."""
@@ -129,10 +131,16 @@ class Interpreter:
             self.phase = Phase.READY
 
     def interrupt(self) -> bool:
-        """Send SIGINT where it is not blocked, which it is outside user code; False where it is."""
-        if self.phase is Phase.DEAD or _blocks(self.pid, signal.SIGINT):
+        """Send SIGINT where it is not blocked, which it is outside user code; False where it is.
+
+        To the main thread, which runs operations and blocks and forgets signals between them: one that another thread
+        of user code took would be handled whenever that thread comes to it, in the next operation perhaps.
+        """
+        if self.phase is Phase.DEAD or self.pid <= 1 or _blocks(self.pid, signal.SIGINT):
             return False
-        return self._signal(signal.SIGINT)
+        with contextlib.suppress(ProcessLookupError):
+            system_call(number_of("tgkill"), self.pid, self.pid, signal.SIGINT)
+        return True
 
     def kill(self, why: str) -> None:
         """End it; its death is told as any other."""

@@ -186,6 +186,8 @@ class Interpreters:
                 self._failures += 1
                 self._last_failure = str(error)
                 interpreter.kill("it did not start")
+                if interpreter.pid > 0:
+                    await interpreter.dead  # until it is the user's, a sweep does not reach it
                 await self._bury(interpreter)
             except BaseException:
                 interpreter.kill("the sandbox ends")
