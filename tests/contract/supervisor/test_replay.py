@@ -159,6 +159,28 @@ async def test_a_control_plane_that_does_not_read_is_hung_up_on(start: Start):
         assert output > 50 << 20
 
 
+async def test_endless_prints_end_in_time_although_nobody_reads(start: Start):
+    """The timeout comes, the memory stays bounded, and the journal has what was kept."""
+    async with start() as sandbox:
+        session = await sandbox.session()
+        session.writer.transport.pause_reading()
+        before = sandbox.memory_bytes()
+        session.submit("a", "while True: print('x')", timeout=1.0)
+        session.submit("b", "7")
+        while True:
+            again = await sandbox.connect(greet=False)
+            await again.close()
+            if [each.finished for each in again.hello.operations] == [True, True]:
+                break
+        assert sandbox.memory_bytes() - before < 60 << 20
+        again = await sandbox.connect()
+        events = await fetch_all_large(again, again.hello.operations[0])
+        operation = events[-1].finished.operation
+        assert (operation.state, operation.outcome) == (Operation.STATE_TIMED_OUT, Operation.OUTCOME_PARTIAL)
+        assert sum(len(event.output.data) for event in events) == operation.output_bytes
+        assert len(events) < 1000
+
+
 async def fetch_all_large(control: Connection, summary: pb.OperationSummary) -> list[OperationEvent]:
     """Fetch what is kept of an operation."""
     after = summary.first_kept_sequence - 1
