@@ -25,6 +25,7 @@ from sandbank_runner.interpreter.namespace import Namespace
 from sandbank_runner.interpreter.output import Output
 from sandbank_runner.interpreter.probes import Probes
 from sandbank_runner.interpreter.sealed import seal
+from sandbank_runner.interpreter.signals import EVERY, SIG_SETMASK, sigmask
 from sandbank_runner.interpreter.source import Sources, decode
 
 seal(globals())
@@ -34,6 +35,7 @@ _IS_COROUTINE = inspect.CO_COROUTINE
 _getpid = os.getpid
 _getrecursionlimit, _setrecursionlimit = sys.getrecursionlimit, sys.setrecursionlimit
 _TRIES = tuple(range(16))
+"""How often leaving user code is tried: a trace function may raise in the very call, and is off by that."""
 _RECURSION_ROOM = 300
 """Frames that the runner itself needs between operations; user code may have left fewer."""
 
@@ -81,11 +83,11 @@ class Executor:
                 self._run(source, outcome)
             finally:
                 interrupts.active = False
+                # A handler of the user's may still raise here, but what it raises finds signals shut out.
+                interrupts.left_mask = sigmask(SIG_SETMASK, EVERY)
         except BaseException as error:
             failure = error
-        for (
-            _
-        ) in _TRIES:  # a handler that was not shut out yet, or a trace function, may raise in the very call
+        for _ in _TRIES:
             try:
                 self._leave()
             except BaseException:  # noqa: S112
@@ -107,7 +109,11 @@ class Executor:
 
     def _leave(self) -> None:
         """Keep out of the runner what user code has left behind: signal handlers, trace functions, a low limit."""
-        self._interrupts.shut()
+        interrupts = self._interrupts
+        before = sigmask(SIG_SETMASK, EVERY)
+        if len(before) < len(EVERY):  # a profile function raised in the call that was to do it
+            interrupts.left_mask = before
+        interrupts.keep_mask()
         self._probes.take_off()
         self._make_room()
 
@@ -195,6 +201,7 @@ class Executor:
                     self._output.finish()
                 finally:
                     interrupts.active = False
+                    interrupts.left_mask = sigmask(SIG_SETMASK, EVERY)
             except BaseException:  # noqa: S110 - told without asking it, then
                 pass
             for _ in _TRIES:

@@ -10,6 +10,7 @@ cancelled instead: an exception in the middle of the loop's bookkeeping would br
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from time import monotonic
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -43,9 +44,24 @@ _CHAIN = 100
 
 
 class Interrupts:
-    """The state of one interpreter's SIGINT. ``active`` is true while user code runs; only its caller sets it."""
+    """The state of one interpreter's SIGINT.
 
-    __slots__ = ("_handler", "_late", "_loop", "_mask", "_task", "_when", "active", "cancelled", "raised")
+    ``active`` is true while user code runs. Its caller sets it, and shuts signals out where user code ends: a call of
+    this class is a moment too long, for a handler of the user's may raise in any call of Python code.
+    """
+
+    __slots__ = (
+        "_handler",
+        "_late",
+        "_loop",
+        "_mask",
+        "_task",
+        "_when",
+        "active",
+        "cancelled",
+        "left_mask",
+        "raised",
+    )
 
     def __init__(self) -> None:
         self.active = False
@@ -57,7 +73,8 @@ class Interrupts:
         """One came when user code was just left: it counts where the operation has more of that to run."""
         self._when = _NEVER
         """When the last one that counted came, monotonic."""
-        self._mask: set[int] = set()
+        self.left_mask: AbstractSet[int] = EVERY
+        self._mask: AbstractSet[int] = frozenset()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
         self._handler = self._on_signal
@@ -85,18 +102,13 @@ class Interrupts:
             self._late = False
             self._interrupt()
 
-    def shut(self) -> None:
-        """Keep signals out again, whatever a signal handler of the user's says to it."""
-        while True:
-            try:
-                before = sigmask(SIG_SETMASK, EVERY)
-            except BaseException:  # noqa: S112 - a handler that ran in the call: the mask is set, or will be next time
-                continue
-            break
-        if SIGINT not in before:
-            self._mask = before
-        elif len(before) < len(EVERY):
-            self._mask = before - _INTERRUPT  # blocked by user code: not for the next operation
+    def keep_mask(self) -> None:
+        """Remember the mask that user code has left; ``left_mask`` is what shutting signals out has replaced."""
+        left, self.left_mask = self.left_mask, EVERY
+        if SIGINT not in left:
+            self._mask = left
+        elif len(left) < len(EVERY):
+            self._mask = left - _INTERRUPT  # blocked by user code: not for the next operation
 
     def attach(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
         """Tell which task runs the cell."""

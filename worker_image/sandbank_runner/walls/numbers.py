@@ -101,6 +101,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "socket": (41, 198),
     "splice": (275, 76),
     "tee": (276, 77),
+    "tgkill": (234, 131),
     "umount2": (166, 39),
     "unshare": (272, 97),
     "userfaultfd": (323, 282),

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from sandbank_runner.channel import Assembler, Channel, encode, pair, receive_packet
+from sandbank_runner.walls.numbers import number_of
+from sandbank_runner.walls.system_calls import system_call
 
 SECONDS = 30.0
 """How long anything may take before a test fails."""
@@ -147,10 +149,10 @@ class Done:
 
 
 class Died(Exception):
-    """The interpreter died; ``status`` is its wait status."""
+    """The interpreter died; ``status`` is its wait status, ``events`` what it left."""
 
-    def __init__(self, status: int) -> None:
-        super().__init__(f"wait status {status}: exit code {os.waitstatus_to_exitcode(status)}")
+    def __init__(self, status: int, events: list[tuple[str, Any]]) -> None:
+        super().__init__(f"exit code {os.waitstatus_to_exitcode(status)}: {events}")
         self.status = status
 
 
@@ -176,6 +178,7 @@ class Interpreter:
         self.count = 0
         self.reading = True
         self.status: int | None = None
+        self._interrupting = False
         self.ready = self.receive("ready")
 
     def send(self, header: dict[str, Any], *blobs: bytes) -> None:
@@ -211,16 +214,21 @@ class Interpreter:
         return done
 
     def interrupt(self) -> None:
-        """Send SIGINT as the supervisor does: as soon as it is not blocked."""
+        """Have the operation interrupted as the supervisor does: soon, and again and again until it ends."""
+        self._interrupting = True
         give_up = time.monotonic() + SECONDS
-        while time.monotonic() < give_up:
-            with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
-                blocked = next(line for line in file if line.startswith("SigBlk:"))
-            if not int(blocked.split()[1], 16) & 2:
-                os.kill(self.pid, signal.SIGINT)
-                return
+        while not self._interrupted():
+            assert time.monotonic() < give_up, "SIGINT stays blocked"
             self._poll(0.001)
-        raise AssertionError("SIGINT stays blocked")
+
+    def _interrupted(self) -> bool:
+        """Send SIGINT to the main thread where it is not blocked."""
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
+            blocked = next(line for line in file if line.startswith("SigBlk:"))
+        if int(blocked.split()[1], 16) & 2:
+            return False
+        system_call(number_of("tgkill"), self.pid, self.pid, signal.SIGINT)
+        return True
 
     def output_until(self, text: str) -> None:
         """Wait until ``text`` was written to stdout: a sign of user code that it has come so far."""
@@ -233,8 +241,11 @@ class Interpreter:
         """Wait for a message of this type. Displays are kept on the way; :class:`Died` where it dies."""
         give_up = time.monotonic() + SECONDS
         while time.monotonic() < give_up:
-            message = self._poll()
+            message = self._poll(0.05 if self._interrupting else 1.0)
+            if message is None and self._interrupting:
+                self._interrupted()
             if message is not None:
+                self._interrupting = False
                 assert message.header["type"] == kind, message
                 return message
         raise AssertionError(f"no {kind} within {SECONDS} s: {self.events}")
@@ -275,7 +286,8 @@ class Interpreter:
             try:
                 message = self._assembler.add(receive_packet(self._sock))
             except (EOFError, ConnectionResetError):
-                raise Died(self._died()) from None
+                self._drain()
+                raise Died(self._died(), self.events) from None
             if message is None or message.pid != self.pid:
                 return None
             if message.header["type"] != "display":
@@ -284,7 +296,7 @@ class Interpreter:
             self.events.append(("display", message.header, data))
         elif self._pidfd in ready:
             self._drain()
-            raise Died(self._died())
+            raise Died(self._died(), self.events)
         return None
 
     def _read(self, descriptor: int, name: str) -> bool:

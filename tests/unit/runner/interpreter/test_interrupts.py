@@ -6,8 +6,16 @@ import os
 import signal
 
 import pytest
+from sandbank_runner.walls.numbers import number_of
+from sandbank_runner.walls.system_calls import system_call
 
 from tests.unit.runner.interpreter.harness import Interpreter
+
+
+def _send(interpreter: Interpreter) -> None:
+    """Send SIGINT whatever it is doing: earlier or later than the supervisor would."""
+    system_call(number_of("tgkill"), interpreter.pid, interpreter.pid, signal.SIGINT)
+
 
 READY = "print('ready', flush=True)\n"
 
@@ -83,7 +91,7 @@ def test_the_error_names_the_line_that_ran(interpreter: Interpreter) -> None:
 def test_a_late_interrupt_hits_nothing(interpreter: Interpreter) -> None:
     """Sent when the operation is over, it is dropped before the next begins."""
     for _ in range(300):
-        os.kill(interpreter.pid, signal.SIGINT)
+        _send(interpreter)
         assert interpreter.ok("sum(range(100))").text == "4950"
 
 
@@ -99,7 +107,7 @@ def test_interrupts_at_any_moment_leave_the_session_whole(interpreter: Interpret
         )[index % 3]
         interpreter.start(code)
         for _ in range(index % 7):
-            os.kill(interpreter.pid, signal.SIGINT)
+            _send(interpreter)
         done = interpreter.finish()
         if not done.ok and done.error["type_name"] != "ValueError":
             assert done.error["type_name"] == "KeyboardInterrupt"
@@ -191,5 +199,5 @@ def test_threads_of_user_code_do_not_take_the_interrupt(interpreter: Interpreter
         interpreter.output_until("ready")
         interpreter.interrupt()
         assert interpreter.finish().header["interrupted"]
-        os.kill(interpreter.pid, signal.SIGINT)
+        _send(interpreter)
         assert interpreter.ok("1").text == "1"
