@@ -91,6 +91,8 @@ class SandboxRuntime(ABC):
     """Starts, lists and destroys the sandboxes of one installation."""
 
     name: str
+    isolation: str
+    """What keeps sandboxes from the host: ``container``, or ``none``."""
 
     @abstractmethod
     async def start(self) -> None:
@@ -98,7 +100,10 @@ class SandboxRuntime(ABC):
 
     @abstractmethod
     async def launch(self, spec: SandboxSpec) -> LaunchedSandbox:
-        """Start a sandbox. Raises :class:`LaunchFailed`; when cancelled, nothing of it stays behind."""
+        """Start a sandbox. Raises :class:`LaunchFailed`; when cancelled, nothing of it stays behind.
+
+        ValueError for what is no sandbox id, or for labels of the runtime's own.
+        """
 
     @abstractmethod
     async def destroy(self, sandbox_id: str) -> None:
@@ -110,7 +115,10 @@ class SandboxRuntime(ABC):
 
     @abstractmethod
     def exits(self) -> AsyncIterator[SandboxExit]:
-        """Yield deaths as they are noticed; may miss some, never invents one. Ends with :meth:`close`."""
+        """Yield deaths from the call on, as they are noticed; may miss some, never invents one.
+
+        Those that :meth:`destroy` brings about are not told. Ends with :meth:`close`.
+        """
 
     @abstractmethod
     async def stats(self, sandbox_id: str) -> SandboxStats:

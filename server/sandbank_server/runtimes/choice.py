@@ -6,8 +6,8 @@ import structlog
 
 from sandbank_server.config import Settings
 from sandbank_server.listen import refuse_open_listener
-from sandbank_server.runtimes.base import RuntimeUnavailable, SandboxRuntime
-from sandbank_server.runtimes.docker import DockerRuntime, DockerSettings
+from sandbank_server.runtimes.base import SandboxRuntime
+from sandbank_server.runtimes.docker import DockerRuntime, DockerSettings, EngineAbsent
 from sandbank_server.runtimes.local import LocalRuntime, LocalSettings
 
 _log = structlog.get_logger("sandbank.runtime")
@@ -21,11 +21,11 @@ async def choose_runtime(settings: Settings, installation: str) -> SandboxRuntim
     would be offered to other machines.
     """
     if settings.runtime != "local":
-        runtime = DockerRuntime(_docker_settings(settings, installation))
         try:
-            await runtime.start()
-        except RuntimeUnavailable as error:
-            await runtime.close()
+            return await _containers(_docker_settings(settings, installation))
+        except EngineAbsent as error:
+            # An engine that answers and is not fit, or a setting that is wrong, is the operator's to mend: nobody
+            # who has an engine wants to find out later that it was not used.
             if settings.runtime == "docker" or settings.oci_runtime:
                 raise
             _log.warning(
@@ -33,12 +33,20 @@ async def choose_runtime(settings: Settings, installation: str) -> SandboxRuntim
                 "For development only",
                 reason=str(error),
             )
-        else:
-            return runtime
     refuse_open_listener(settings.listen, runtime="local", allowed=settings.allow_non_loopback_local)
     local = LocalRuntime(LocalSettings(settings.data_dir))
     await local.start()
     return local
+
+
+async def _containers(settings: DockerSettings) -> DockerRuntime:
+    runtime = DockerRuntime(settings)
+    try:
+        await runtime.start()
+    except BaseException:
+        await runtime.close()
+        raise
+    return runtime
 
 
 def _docker_settings(settings: Settings, installation: str) -> DockerSettings:

@@ -2,7 +2,7 @@
 
 The client library blocks. Its calls run in a few threads of their own, each bounded in time, so that an
 engine that hangs makes callers fail and nothing else. What it answers is sorted into two kinds: no answer,
-which is nobody's fault here (:class:`RuntimeUnavailable`), and a refusal (:class:`EngineRefused`).
+which is nobody's fault here (:class:`EngineAbsent`), and a refusal (:class:`EngineRefused`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ _QUEUE_FACTOR = 4
 """How many times a call's own time it may wait for its turn."""
 
 
+class EngineAbsent(RuntimeUnavailable):
+    """No engine answers, for whatever reason."""
+
+
 class EngineRefused(Exception):
     """The engine answered, with an error. ``explanation`` is its own sentence."""
 
@@ -46,9 +50,9 @@ class Engine:
     """One engine. Calls may be made from any task of one event loop."""
 
     def __init__(self, settings: DockerSettings) -> None:
-        """Raise ValueError for an address that is not a Unix socket's."""
+        """Raise :class:`RuntimeUnavailable` for an address that is not a Unix socket's."""
         if not settings.engine_url.startswith("unix://"):
-            raise ValueError(
+            raise RuntimeUnavailable(
                 f"{settings.engine_url!r:.80}: sandboxes need an engine on this host, at unix://PATH"
             )
         self.url = settings.engine_url
@@ -116,8 +120,8 @@ class Engine:
         except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
             raise self._unavailable(what, _sentence(_cause(error))) from error
 
-    def _unavailable(self, what: str, reason: str) -> RuntimeUnavailable:
-        return RuntimeUnavailable(
+    def _unavailable(self, what: str, reason: str) -> EngineAbsent:
+        return EngineAbsent(
             f"{what}: the Docker Engine at {self.url.removeprefix('unix://')} does not answer ({reason}); "
             "check that it runs and that this user may use its socket"
         )

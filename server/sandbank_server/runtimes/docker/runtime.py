@@ -61,12 +61,15 @@ class DockerRuntime(SandboxRuntime):
     isolation = "container"
 
     def __init__(self, settings: DockerSettings, randomness: random.Random | None = None) -> None:
-        """Raise ValueError for settings that cannot be; nothing is contacted yet."""
+        """Raise :class:`RuntimeUnavailable` for settings that cannot be; nothing is contacted yet."""
         check_installation(settings.installation)
         if not settings.data_dir.is_absolute():
-            raise ValueError(f"{settings.data_dir}: the engine needs an absolute path")
+            raise RuntimeUnavailable(f"{settings.data_dir}: the engine needs an absolute path")
         self._settings = settings
-        self._users = UserRange(settings.first_uid, settings.uid_count, randomness or random.Random())
+        try:
+            self._users = UserRange(settings.first_uid, settings.uid_count, randomness or random.Random())
+        except ValueError as error:
+            raise RuntimeUnavailable(str(error)) from error
         self._directories = HostDirectories(settings.data_dir)
         self._engine = Engine(settings)
         self._containers = Containers(self._engine, settings)

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -211,7 +212,7 @@ async def test_busy_container_is_removed_in_the_end(settings: DockerSettings, pa
 @pytest.mark.parametrize("url", ["tcp://127.0.0.1:2375", "ssh://host", "/var/run/docker.sock", ""])
 async def test_only_engines_of_this_host(settings: DockerSettings, url: str) -> None:
     """Sandboxes are reached through directories: an engine elsewhere is refused before anything is asked of it."""
-    with pytest.raises(ValueError, match="unix://"):
+    with pytest.raises(RuntimeUnavailable, match="unix://"):
         DockerRuntime(DockerSettings("test", settings.data_dir, engine_url=url))
 
 
@@ -224,8 +225,14 @@ async def test_installation_ids_become_names(settings: DockerSettings, installat
 
 async def test_data_directory_is_absolute() -> None:
     """The engine mounts it: a relative path would mean another place there."""
-    with pytest.raises(ValueError, match="absolute"):
+    with pytest.raises(RuntimeUnavailable, match="absolute"):
         DockerRuntime(DockerSettings("test", Path("data")))
+
+
+async def test_users_are_a_usable_range(settings: DockerSettings) -> None:
+    """Root is in no range."""
+    with pytest.raises(RuntimeUnavailable, match="no usable range"):
+        DockerRuntime(replace(settings, first_uid=0))
 
 
 GOOD_INFO = {
