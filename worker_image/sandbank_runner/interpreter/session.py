@@ -27,7 +27,7 @@ BUG_EXIT_CODE = 70
 """The runner's own code has failed; what it said is on stderr."""
 
 
-CHANNEL_EXIT_CODE = 71
+CHANNEL_EXIT_CODE = 72
 """User code has closed the channel, so nobody can be told anything."""
 
 

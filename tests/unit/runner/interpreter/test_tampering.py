@@ -124,7 +124,7 @@ ENDINGS = {
     "os._exit": ("import os\nos._exit(3)", 3),
     "signal": ("import os\nos.kill(os.getpid(), 9)", -9),
     "segmentation fault": ("import ctypes\nctypes.string_at(0)", -11),
-    "closerange": ("import os\nos.closerange(3, 1024)", 71),
+    "closerange": ("import os\nos.closerange(3, 1024)", 72),
 }
 
 
