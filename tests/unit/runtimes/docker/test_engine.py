@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from sandbank_server.runtimes.base import LaunchFailed, RuntimeUnavailable, SandboxSpec
 from sandbank_server.runtimes.docker import DockerRuntime, DockerSettings
-from sandbank_server.runtimes.docker.engine import Engine, EngineRefused
+from sandbank_server.runtimes.docker.engine import Engine, EngineAbsent, EngineRefused
 from sandbank_server.templates.model import TemplateSpec
 
 from tests.fakes.docker_api import Handler, fake_engine, mute_engine
@@ -77,7 +77,7 @@ async def test_hanging_engine_fails_callers_and_nothing_else(settings: DockerSet
         results = await asyncio.gather(*calls, return_exceptions=True)
         ticking.cancel()
         engine.close()
-        assert [type(result) for result in results] == [RuntimeUnavailable] * 4
+        assert [type(result) for result in results] == [EngineAbsent] * 4
         assert time.monotonic() - began < 8
         assert ticks > 50
 
