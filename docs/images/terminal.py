@@ -15,9 +15,8 @@ from rich.console import Console
 from rich.text import Text
 
 COLUMNS = 100
-# What `script` adds of its own, and what moves the cursor: a progress display, which leaves nothing behind.
-_SCRIPT = re.compile(r"^Script (started|done) .*$", re.MULTILINE)
-_MOVES = re.compile(r"\x1b\[[0-9;?]*[A-HJKSTfhlsu]")
+_SCRIPT = re.compile(r"^Script (started|done) .*$", re.MULTILINE)  # what `script` adds of its own
+_PARTS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\r\n]|[^\x1b\r\n]+")
 # Rich's own frame, without the fonts that it would fetch from elsewhere.
 _FRAME = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
@@ -37,17 +36,31 @@ _FRAME = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="htt
 """
 
 
-def picture(typescript: str, title: str) -> str:
-    """Return the SVG of a terminal that shows what ``typescript`` holds, escape sequences and all."""
-    lines = _MOVES.sub("", _SCRIPT.sub("", typescript)).replace("\r\n", "\n").split("\n")
-    # What a progress display wrote again and again on one line: only its last state was left to be seen.
-    shown = [line.rsplit("\r", 1)[-1].rstrip() for line in lines]
-    text = Text.from_ansi("\n".join(shown).strip("\n"))
+def screen(output: str) -> str:
+    """Return the lines that are left on a terminal once progress displays have written over their own."""
+    lines, row, fresh = [""], 0, False
+    for part in _PARTS.findall(_SCRIPT.sub("", output)):
+        if part == "\r":
+            fresh = True  # what follows is written over this line
+        elif part == "\n":
+            row, fresh = row + 1, False
+            lines += [""] * (row + 1 - len(lines))
+        elif part.endswith("A") and part.startswith("\x1b"):
+            row = max(0, row - int(part[2:-1] or 1))
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif part.endswith("m") or not part.startswith("\x1b"):
+            lines[row], fresh = part if fresh else lines[row] + part, False
+    return "\n".join(line.rstrip() for line in lines).strip("\n")
+
+
+def picture(output: str, title: str) -> str:
+    """Return the SVG of a terminal that shows ``output``, colours and all."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
-    console.print(text)
+    console.print(Text.from_ansi(screen(output)))
     return console.export_svg(title=title, code_format=_FRAME)
 
 
 if __name__ == "__main__":
     source, target, title = sys.argv[1:]
-    Path(target).write_text(picture(Path(source).read_text(errors="replace"), title))
+    Path(target).write_text(picture(Path(source).read_bytes().decode(errors="replace"), title))
