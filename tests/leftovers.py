@@ -46,7 +46,11 @@ def _processes(root: Path) -> list[str]:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
             if not command:
                 continue
-            about = command + Path(f"/proc/{pid}/environ").read_bytes() + os.fsencode(os.readlink(f"/proc/{pid}/cwd"))
+            about = (
+                command
+                + Path(f"/proc/{pid}/environ").read_bytes()
+                + os.fsencode(os.readlink(f"/proc/{pid}/cwd"))
+            )
             if os.fsencode(f"{root}/") in about:
                 words = command.replace(b"\0", b" ").decode(errors="replace")
                 found.append(f"process {pid} {words}")
