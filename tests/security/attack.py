@@ -38,15 +38,20 @@ def status_of(pid):
     with open(f"/proc/{pid}/status") as file:
         return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
-def strangers():
-    """Processes of other users: supervisor and template."""
-    own = os.getuid()
-    found = {}
+def population():
+    """All processes by name and uid; those that end while they are looked at are none."""
+    found = []
     for name in filter(str.isdecimal, os.listdir("/proc")):
-        status = status_of(name)
-        if int(status["Uid"].split()[0]) != own:
-            found[status["Name"]] = int(name)
+        try:
+            status = status_of(name)
+        except OSError:
+            continue
+        found.append((status["Name"], int(status["Uid"].split()[0]), int(name)))
     return found
+
+def strangers():
+    """Supervisor and template, processes of other users."""
+    return {name: pid for name, uid, pid in population() if uid != os.getuid() and name != "files"}
 
 supervisor, template = strangers()["supervisor"], strangers()["template"]
 
