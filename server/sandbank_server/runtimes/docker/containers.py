@@ -89,6 +89,8 @@ class Containers:
                 # Somebody else removes it at this moment (409), or its mounts are still being let go of
                 # (500): either way it is soon not found.
                 refusal = error
+            else:
+                return
         raise RuntimeUnavailable(f"{refusal}; its processes or mounts may hang")
 
     async def engine_info(self) -> Mapping[str, Any]:
