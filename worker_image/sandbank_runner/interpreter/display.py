@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 import sys
 from collections.abc import Callable, Container
 from typing import Any
@@ -48,7 +48,7 @@ class DisplayHandle:
 
     def __init__(self, display_id: str | None = None) -> None:
         """``display_id`` names it; a new name by default."""
-        self.display_id = display_id or secrets.token_hex(16)
+        self.display_id = display_id or os.urandom(16).hex()
 
     def __repr__(self) -> str:
         return f"<DisplayHandle display_id={self.display_id}>"

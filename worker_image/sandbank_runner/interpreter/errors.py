@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbank_runner.interpreter.sealed import give_back, put_back, seal
 from sandbank_runner.interpreter.text import sendable, shortened
-from sandbank_runner.interpreter.traces import format_error, format_without_asking
+from sandbank_runner.interpreter.traces import CELL, format_error, format_without_asking
 
 seal(globals())
 
@@ -34,10 +34,11 @@ class ErrorReporter:
     __slots__ = ("_workspace",)
 
     def __init__(self, workspace: str) -> None:
-        self._workspace = os.path.join(os.path.abspath(workspace), "")
+        paths = os.path.abspath(workspace), os.path.realpath(workspace)
+        self._workspace = tuple(os.path.join(path, "") for path in paths)
 
-    def describe(self, error: BaseException, cell: str, *, compiling: bool) -> dict[str, Any]:
-        """Return the description of what ended ``cell``; ``compiling`` says that it did not even start.
+    def describe(self, error: BaseException, *, compiling: bool) -> dict[str, Any]:
+        """Return the description of what ended a cell; ``compiling`` says that it did not even start.
 
         Runs user code (``__str__``), and raises what that raises beside :class:`Exception`.
         """
@@ -46,19 +47,19 @@ class ErrorReporter:
         if limit < _RECURSION_ROOM:
             _setrecursionlimit(_RECURSION_ROOM)
         try:
-            return self._describe(error, cell, compiling)
+            return self._describe(error, compiling)
         finally:
             if limit < _RECURSION_ROOM:
                 _setrecursionlimit(limit)
             give_back(builtins_of_user)
 
-    def describe_without_asking(self, error: BaseException, cell: str) -> dict[str, Any]:
+    def describe_without_asking(self, error: BaseException) -> dict[str, Any]:
         """Return a description that takes no code of the user's. Does not raise."""
         builtins_of_user = put_back()
         brief = _brief(error, _message_without_asking(error))
         try:
             last_line = f"{brief['type_name']}: {brief['message']}".removesuffix(": ") + "\n"
-            text, stack = format_without_asking(error, cell, [last_line])
+            text, stack = format_without_asking(error, [last_line])
             return {
                 **brief,
                 "traceback_text": shortened(text, _TRACEBACK_CHARACTERS),
@@ -69,11 +70,11 @@ class ErrorReporter:
         finally:
             give_back(builtins_of_user)
 
-    def _describe(self, error: BaseException, cell: str, compiling: bool) -> dict[str, Any]:
+    def _describe(self, error: BaseException, compiling: bool) -> dict[str, Any]:
         is_syntax_error = isinstance(error, SyntaxError) and compiling
         # First the message: the standard library, which asks for it again, swallows an interrupt of that.
         message = _message(error, is_syntax_error)
-        text, stack = format_error(error, cell)
+        text, stack = format_error(error)
         return {
             **_brief(error, message),
             "traceback_text": shortened(text, _TRACEBACK_CHARACTERS),
@@ -88,7 +89,7 @@ class ErrorReporter:
 
     def _is_users(self, file_name: str) -> bool:
         if file_name.startswith("<"):
-            return file_name.startswith("<cell ")
+            return file_name.startswith(CELL)
         return file_name.startswith(self._workspace) or not os.path.isabs(file_name)
 
 

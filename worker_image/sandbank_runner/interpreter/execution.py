@@ -7,7 +7,6 @@ value, its figures), and where that failed, the description of the error, which 
 from __future__ import annotations
 
 import contextvars
-import inspect
 import os
 import sys
 from collections.abc import Coroutine
@@ -31,7 +30,7 @@ from sandbank_runner.interpreter.source import Sources, decode
 seal(globals())
 
 _eval = eval
-_IS_COROUTINE = inspect.CO_COROUTINE
+_IS_COROUTINE = 0x80  # inspect.CO_COROUTINE
 _getpid = os.getpid
 _getrecursionlimit, _setrecursionlimit = sys.getrecursionlimit, sys.setrecursionlimit
 _TRIES = tuple(range(16))
@@ -75,10 +74,10 @@ class Executor:
         interrupts = self._interrupts
         outcome = Outcome()
         failure: BaseException | None = None
-        interrupts.forget()
-        self.namespace.repair()
         try:
             try:
+                interrupts.forget()
+                self.namespace.repair()
                 self._enter()
                 self._run(source, outcome)
             finally:
@@ -197,7 +196,7 @@ class Executor:
             try:
                 try:
                     self._enter()
-                    outcome.error = self._errors.describe(failure, self._cell, compiling=compiling)
+                    outcome.error = self._errors.describe(failure, compiling=compiling)
                     self._output.finish()
                 finally:
                     interrupts.active = False
@@ -212,4 +211,4 @@ class Executor:
                 break
             outcome.interrupted = interrupts.raised is not None
         if outcome.error is None:
-            outcome.error = self._errors.describe_without_asking(failure, self._cell)
+            outcome.error = self._errors.describe_without_asking(failure)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
+from traceback import print_exception
 from typing import TYPE_CHECKING
 
 from sandbank_runner.interpreter.link import Link
@@ -38,7 +38,7 @@ def end_child(failure: BaseException | None, output: Output) -> NoReturn:
                 code = 1
         elif failure is not None:
             code = 1
-            traceback.print_exception(failure)
+            print_exception(failure)
         output.finish()
     finally:
         _exit(code)

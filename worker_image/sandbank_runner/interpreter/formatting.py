@@ -142,7 +142,7 @@ def _call(value: object, name: str, method: Callable[[], Any]) -> Any:
 def _report(value: object, name: str, error: Exception) -> None:
     """Tell on stderr that a representation failed."""
     try:
-        text = format_error(error, "")[0]
+        text = format_error(error)[0]
     except Exception:
         text = f"{_type_name(type(error))}\n"
     try:  # noqa: SIM105

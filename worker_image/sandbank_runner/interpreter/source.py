@@ -13,6 +13,7 @@ from sandbank_runner.interpreter.sealed import seal
 seal(globals())
 
 _compile = compile
+_lines = linecache.cache
 _Expr, _Expression = ast.Expr, ast.Expression
 _AWAIT = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _TREE = ast.PyCF_ONLY_AST | _AWAIT
@@ -38,13 +39,13 @@ class Sources:
     def keep(self, name: str, text: str) -> None:
         """Let ``linecache`` know the lines of ``name``."""
         lines = text.split("\n")
-        linecache.cache[name] = (len(text), None, [line + "\n" for line in lines], name)
+        _lines[name] = (len(text), None, [line + "\n" for line in lines], name)
         self._size += len(text) - self._kept.pop(name, 0)
         self._kept[name] = len(text)
         while self._size > _KEPT_CHARACTERS and len(self._kept) > 1:
             oldest, size = self._kept.popitem(last=False)
             self._size -= size
-            linecache.cache.pop(oldest, None)
+            _lines.pop(oldest, None)
 
     def compile(self, text: str, name: str) -> tuple[CodeType | None, CodeType | None]:
         """Return (statements, last expression) of a cell; a ``;`` after the expression makes it a statement."""

@@ -10,16 +10,27 @@ import pytest
 
 from tests.unit.runner.interpreter.harness import Interpreter, Template
 
+PRELOADED = (
+    "IPython",
+    "IPython.core.magics",
+    "pandas",
+    "matplotlib.pyplot",
+    "matplotlib.backends.backend_agg",
+)
+
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
     """A template process for all tests of a run."""
-    directory = tmp_path_factory.mktemp("template")
-    # As the real template's environment: numeric libraries that start no threads, and caches that can be written.
-    one_thread = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    process = Template(
-        {"TMPDIR": str(directory), "MPLCONFIGDIR": str(directory / "matplotlib"), **one_thread}
-    )
+    process = Template(_environment(tmp_path_factory.mktemp("template")))
+    yield process
+    process.close()
+
+
+@pytest.fixture(scope="session")
+def rich_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
+    """Another that has preloaded what its interpreters then need not import."""
+    process = Template(_environment(tmp_path_factory.mktemp("template")), PRELOADED)
     yield process
     process.close()
 
@@ -29,10 +40,10 @@ def start(template: Template, tmp_path: Path) -> Iterator[Callable[..., Interpre
     """Start interpreters with a workspace of their own; they end with the test."""
     started: list[Interpreter] = []
 
-    def start(**settings: Any) -> Interpreter:
+    def start(origin: Template = template, **settings: Any) -> Interpreter:
         workspace = tmp_path / f"workspace-{len(started)}"
         workspace.mkdir()
-        started.append(Interpreter(template, workspace, **settings))
+        started.append(Interpreter(origin, workspace, **settings))
         return started[-1]
 
     yield start
@@ -44,3 +55,15 @@ def start(template: Template, tmp_path: Path) -> Iterator[Callable[..., Interpre
 def interpreter(start: Callable[..., Interpreter]) -> Interpreter:
     """One fresh interpreter."""
     return start()
+
+
+@pytest.fixture
+def rich(start: Callable[..., Interpreter], rich_template: Template) -> Interpreter:
+    """One fresh interpreter of a template with IPython, pandas and Matplotlib preloaded."""
+    return start(rich_template)
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    """As the real template's: numeric libraries that start no threads, and caches that can be written."""
+    one_thread = dict.fromkeys(["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"], "1")
+    return {"TMPDIR": str(directory), "MPLCONFIGDIR": str(directory / "matplotlib"), **one_thread}

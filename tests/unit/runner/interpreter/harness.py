@@ -31,6 +31,8 @@ _TEMPLATE = """
 import os, signal, socket, sys
 from sandbank_runner.channel import Channel
 from sandbank_runner.interpreter import main
+for name in sys.argv[1:]:
+    __import__(name)
 channel = Channel(socket.socket(fileno=3))
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 while True:
@@ -63,7 +65,7 @@ while True:
 class Template:
     """The process that interpreters are forked from."""
 
-    def __init__(self, environment: dict[str, str] | None = None) -> None:
+    def __init__(self, environment: dict[str, str] | None = None, preload: tuple[str, ...] = ()) -> None:
         ours, theirs = pair()
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self._process = subprocess.Popen(
@@ -71,6 +73,7 @@ class Template:
                 sys.executable,
                 "-c",
                 f"import os; os.dup2({theirs.fileno()}, 3); os.closerange(4, 64)\n{_TEMPLATE}",
+                *preload,
             ],
             pass_fds=[theirs.fileno()],
             env={**kept, "PYTHONPATH": _WORKER_IMAGE, "PYTHONHASHSEED": "0", **(environment or {})},

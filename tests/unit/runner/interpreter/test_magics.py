@@ -34,11 +34,11 @@ OUTPUTS = [
 
 
 @pytest.mark.parametrize(("code", "out"), OUTPUTS)
-def test_commands_and_scripts_write_to_the_session(interpreter: Interpreter, code: str, out: str) -> None:
+def test_commands_and_scripts_write_to_the_session(rich: Interpreter, code: str, out: str) -> None:
     """In order, without a thread of ours, and the plain cells after it are plain."""
-    assert interpreter.ok(code).stdout == out
-    assert interpreter.thread_count() == 1
-    assert interpreter.ok("1 + 1").text == "2"
+    assert rich.ok(code).stdout == out
+    assert rich.thread_count() == 1
+    assert rich.ok("1 + 1").text == "2"
 
 
 VALUES = [
@@ -56,9 +56,9 @@ VALUES = [
 
 
 @pytest.mark.parametrize(("code", "text"), VALUES)
-def test_magics_have_values(interpreter: Interpreter, code: str, text: str | None) -> None:
+def test_magics_have_values(rich: Interpreter, code: str, text: str | None) -> None:
     """As the last expression of the cell, or assigned."""
-    done = interpreter.run(code)
+    done = rich.run(code)
     if text == "SyntaxError":
         assert not done.ok
     else:
@@ -66,30 +66,30 @@ def test_magics_have_values(interpreter: Interpreter, code: str, text: str | Non
         assert done.text == text
 
 
-def test_a_magic_changes_the_session(interpreter: Interpreter) -> None:
+def test_a_magic_changes_the_session(rich: Interpreter) -> None:
     """Directory, environment, names and files."""
-    (interpreter.workspace / "sub").mkdir()
-    (interpreter.workspace / "sub" / "script.py").write_text("ran = __name__, __file__\n")
-    assert interpreter.ok("%cd sub").stdout.strip() == str(interpreter.workspace / "sub")
-    assert interpreter.ok("import os\nos.getcwd()").text == repr(str(interpreter.workspace / "sub"))
-    interpreter.ok("%run script.py")
-    assert interpreter.ok("ran[0]").text == "'__main__'"
-    assert interpreter.ok("__name__, '__file__' in globals()").text == "('__main__', False)"
-    assert interpreter.ok("import sys\nsys.modules['__main__'].__dict__ is globals()").text == "True"
-    assert "ran" in interpreter.ok("%who").stdout.split()
-    assert interpreter.ok("%%capture caught\nprint('out')\ndisplay(5)\n6").stdout == ""
-    assert interpreter.ok("caught.stdout, len(caught.outputs)").text == "('out\\n', 2)"
+    (rich.workspace / "sub").mkdir()
+    (rich.workspace / "sub" / "script.py").write_text("ran = __name__, __file__\n")
+    assert rich.ok("%cd sub").stdout.strip() == str(rich.workspace / "sub")
+    assert rich.ok("import os\nos.getcwd()").text == repr(str(rich.workspace / "sub"))
+    rich.ok("%run script.py")
+    assert rich.ok("ran[0]").text == "'__main__'"
+    assert rich.ok("__name__, '__file__' in globals()").text == "('__main__', False)"
+    assert rich.ok("import sys\nsys.modules['__main__'].__dict__ is globals()").text == "True"
+    assert "ran" in rich.ok("%who").stdout.split()
+    assert rich.ok("%%capture caught\nprint('out')\ndisplay(5)\n6").stdout == ""
+    assert rich.ok("caught.stdout, len(caught.outputs)").text == "('out\\n', 2)"
 
 
-def test_help_is_displayed(interpreter: Interpreter) -> None:
+def test_help_is_displayed(rich: Interpreter) -> None:
     """What IPython would page through comes as a display."""
-    interpreter.ok("def documented(a):\n    'What it does.'\n    return a")
-    done = interpreter.ok("documented?")
+    rich.ok("def documented(a):\n    'What it does.'\n    return a")
+    done = rich.ok("documented?")
     text = done.displays[0]["text/plain"].decode()
     assert "What it does." in text
     assert "\x1b" not in text
-    assert "return a" in interpreter.ok("documented??").displays[0]["text/plain"].decode()
-    assert "not found" in interpreter.ok("no_such_name?").stdout
+    assert "return a" in rich.ok("documented??").displays[0]["text/plain"].decode()
+    assert "not found" in rich.ok("no_such_name?").stdout
 
 
 ERRORS = [
@@ -112,16 +112,16 @@ ERRORS = [
 
 @pytest.mark.parametrize(("code", "type_name", "message"), ERRORS)
 def test_a_magic_that_fails_fails_the_operation(
-    interpreter: Interpreter, code: str, type_name: str, message: str
+    rich: Interpreter, code: str, type_name: str, message: str
 ) -> None:
     """It is an error of the operation, and not only printed."""
-    error = interpreter.run(code).error
+    error = rich.run(code).error
     assert error["type_name"] == type_name
     assert message in error["message"]
     assert error["frames"][0]["file_name"] == "<cell 1>"
     assert "sandbank_runner" not in error["traceback_text"]
     assert "SyntaxError" not in error["traceback_text"]
-    assert interpreter.ok("1").text == "1"
+    assert rich.ok("1").text == "1"
 
 
 LINES = [
@@ -138,9 +138,9 @@ LINES = [
 
 
 @pytest.mark.parametrize(("code", "lines"), LINES)
-def test_line_numbers_stay_the_users(interpreter: Interpreter, code: str, lines: list[int]) -> None:
+def test_line_numbers_stay_the_users(rich: Interpreter, code: str, lines: list[int]) -> None:
     """Of errors in cells with magics; with the user's source lines."""
-    error = interpreter.run(code).error
+    error = rich.run(code).error
     assert [frame["line_number"] for frame in error["frames"]] == lines
     source = code.split("\n")
     assert [frame["source_line"] for frame in error["frames"]] == [source[line - 1].strip() for line in lines]
@@ -151,10 +151,10 @@ SYNTAX = [("!true\nx = = 1", 2, 5), ("%env A=1\n\nfor x in", 3, 9), ("x = 1\nx =
 
 @pytest.mark.parametrize(("code", "line", "column"), SYNTAX)
 def test_a_syntax_error_in_a_cell_with_magics_is_the_users(
-    interpreter: Interpreter, code: str, line: int, column: int
+    rich: Interpreter, code: str, line: int, column: int
 ) -> None:
     """Line, column and text of the source as it was written."""
-    detail = interpreter.run(code).error["syntax_error"]
+    detail = rich.run(code).error["syntax_error"]
     assert (detail["line"], detail["column"]) == (line, column)
     assert detail["text"] == code.split("\n")[line - 1]
 
@@ -206,24 +206,22 @@ DISPLAYS = [
 
 
 @pytest.mark.parametrize(("code", "mime", "data"), DISPLAYS)
-def test_ipythons_display_goes_to_the_session(
-    interpreter: Interpreter, code: str, mime: str, data: bytes
-) -> None:
+def test_ipythons_display_goes_to_the_session(rich: Interpreter, code: str, mime: str, data: bytes) -> None:
     """Also in the very cell that imports it first."""
-    done = interpreter.ok(code)
+    done = rich.ok(code)
     assert len(done.displays) == 1
     assert done.displays[0][mime].rstrip() == data.rstrip()
     assert done.stdout == ""
-    assert interpreter.thread_count() == 1
+    assert rich.thread_count() == 1
 
 
-def test_ipythons_handles_update(interpreter: Interpreter) -> None:
+def test_ipythons_handles_update(rich: Interpreter) -> None:
     """Display ids go through."""
     code = (
         "from IPython.display import display, update_display\nh = display(1, display_id='x')\nh.update(2)\n"
         "update_display(3, display_id='x')"
     )
-    headers = interpreter.ok(code).display_headers
+    headers = rich.ok(code).display_headers
     assert [(header["display_id"], header["update"]) for header in headers] == [
         ("x", False),
         ("x", True),
@@ -231,18 +229,38 @@ def test_ipythons_handles_update(interpreter: Interpreter) -> None:
     ]
 
 
-def test_registered_formatters_are_asked(interpreter: Interpreter) -> None:
+def test_registered_formatters_are_asked(rich: Interpreter) -> None:
     """``for_type`` works for results and for both kinds of display; plain builtins stay what they are."""
-    interpreter.ok(
+    rich.ok(
         "class K:\n    def __repr__(self): return 'K()'\nf = get_ipython().display_formatter.formatters['text/html']"
     )
-    interpreter.ok("f.for_type(K, lambda k: '<k>')\nf.for_type(int, lambda n: '<n>');")
-    assert interpreter.ok("K()").result == {"text/html": b"<k>", "text/plain": b"K()"}
-    assert interpreter.ok("display(K())").displays == [{"text/html": b"<k>", "text/plain": b"K()"}]
-    assert interpreter.ok("5").result == {"text/plain": b"5", "application/json": b"5"}
+    rich.ok("f.for_type(K, lambda k: '<k>')\nf.for_type(int, lambda n: '<n>');")
+    assert rich.ok("K()").result == {"text/html": b"<k>", "text/plain": b"K()"}
+    assert rich.ok("display(K())").displays == [{"text/html": b"<k>", "text/plain": b"K()"}]
+    assert rich.ok("5").result == {"text/plain": b"5", "application/json": b"5"}
 
 
-def test_output_of_timing(interpreter: Interpreter) -> None:
+def test_output_of_timing(rich: Interpreter) -> None:
     """What a person looks for."""
-    assert re.search(r"Wall time: .*s\n", interpreter.ok("%time pass").stdout)
-    assert "1 loop each" in interpreter.ok("%timeit -n1 -r1 pass").stdout
+    assert re.search(r"Wall time: .*s\n", rich.ok("%time pass").stdout)
+    assert "1 loop each" in rich.ok("%timeit -n1 -r1 pass").stdout
+
+
+COLD = [
+    ("!echo hi", "stdout"),
+    ("from IPython.display import display\ndisplay(5)", "display"),
+    ("import IPython\nIPython.display.publish_display_data({'text/html': 'h'})", "display"),
+    ("%timeit -n1 -r1 pass", "stdout"),
+    ("len?", "display"),
+    ("get_ipython().system('echo hi')", "stdout"),
+]
+
+
+@pytest.mark.parametrize(("code", "event"), COLD)
+def test_ipython_is_imported_by_the_cell_that_needs_it(
+    interpreter: Interpreter, code: str, event: str
+) -> None:
+    """Where the template has not preloaded it, the same comes out, and still without a thread."""
+    assert interpreter.ok("import sys\n'IPython' in sys.modules").text == "False"
+    assert {event[0] for event in interpreter.ok(code).events} == {event}
+    assert interpreter.thread_count() == 1
