@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import time
 import subprocess
 import sys
 import threading
@@ -60,7 +61,8 @@ def test_a_chain_of_forks_is_caught():
         process_flags.adopt_orphans()
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         if os.fork() == 0:
-            while True:
+            last = time.monotonic() + 60  # a failing test must not leave it on the machine for ever
+            while time.monotonic() < last:
                 if os.fork():
                     os._exit(0)
         return kill_descendants(keep=())

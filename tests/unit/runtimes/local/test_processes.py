@@ -34,8 +34,10 @@ if os.fork() == 0:
     os._exit(0)
 os.wait()
 if os.fork() == 0:
-    # Forks on and on, each life short: whoever looks at a list is always late.
-    while True:
+    # Forks on and on, each life short: whoever looks at a list is always late. It ends by itself after a minute,
+    # so that a failing test does not leave it on the machine for ever.
+    last = time.monotonic() + 60
+    while time.monotonic() < last:
         if os.fork():
             os._exit(0)
         time.sleep(0.001)
