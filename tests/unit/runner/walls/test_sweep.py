@@ -5,10 +5,10 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import time
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 from sandbank_runner.supervisor.sweep import kill_descendants, kill_marked
