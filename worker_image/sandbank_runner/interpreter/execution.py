@@ -22,7 +22,7 @@ from sandbank_runner.interpreter.interrupts import Interrupts
 from sandbank_runner.interpreter.magics import Magics
 from sandbank_runner.interpreter.namespace import Namespace
 from sandbank_runner.interpreter.output import Output
-from sandbank_runner.interpreter.probes import Probes
+from sandbank_runner.interpreter.probes import TOOLS, Probes, get_tool, set_events
 from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.signals import EVERY, SIG_SETMASK, sigmask
 from sandbank_runner.interpreter.source import Sources, decode
@@ -89,7 +89,10 @@ class Executor:
         for _ in _TRIES:
             try:
                 self._leave()
-            except BaseException:  # noqa: S112
+            except BaseException:
+                for tool in TOOLS:  # a trace function that raised is off by that, a monitoring tool is not
+                    if get_tool(tool) is not None:
+                        set_events(tool, 0)
                 continue
             break
         try:
@@ -206,7 +209,10 @@ class Executor:
             for _ in _TRIES:
                 try:
                     self._leave()
-                except BaseException:  # noqa: S112
+                except BaseException:
+                    for tool in TOOLS:
+                        if get_tool(tool) is not None:
+                            set_events(tool, 0)
                     continue
                 break
             outcome.interrupted = interrupts.raised is not None

@@ -17,7 +17,11 @@ seal(globals())
 _gettrace, _settrace = sys.gettrace, sys.settrace
 _getprofile, _setprofile = sys.getprofile, sys.setprofile
 _monitoring: Any = getattr(sys, "monitoring", None)  # from Python 3.12 on
-_TOOLS = range(6)
+TOOLS = range(6) if _monitoring else range(0)
+"""Numbers of monitoring tools."""
+get_tool: Callable[[int], str | None] = getattr(_monitoring, "get_tool", lambda _: None)
+get_events: Callable[[int], int] = getattr(_monitoring, "get_events", lambda _: 0)
+set_events: Callable[[int, int], None] = getattr(_monitoring, "set_events", lambda *_: None)
 _TRIES = 16
 """An audit hook can forbid this for ever; then the hooks stay."""
 
@@ -46,8 +50,8 @@ class Probes:
         if self._events:
             events, self._events = self._events, {}
             for tool, mask in events.items():
-                if _monitoring.get_tool(tool) is not None:
-                    _monitoring.set_events(tool, mask)
+                if get_tool(tool) is not None:
+                    set_events(tool, mask)
         if self._profile is not None:
             profile, self._profile = self._profile, None
             _setprofile(profile)
@@ -62,8 +66,7 @@ class Probes:
         if callable(profile := _getprofile()):  # a profiler written in C is not, and does no harm
             self._profile = profile
             _setprofile(None)
-        if _monitoring is not None:
-            for tool in _TOOLS:
-                if _monitoring.get_tool(tool) is not None and (mask := _monitoring.get_events(tool)):
-                    self._events[tool] = mask
-                    _monitoring.set_events(tool, 0)
+        for tool in TOOLS:
+            if get_tool(tool) is not None and (mask := get_events(tool)):
+                self._events[tool] = mask
+                set_events(tool, 0)

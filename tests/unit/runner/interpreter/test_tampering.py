@@ -16,6 +16,9 @@ TAMPERING = {
     "trace function that raises": "import sys\ndef trace(*_): raise RuntimeError\nsys.settrace(trace)",
     "profile function that raises": "import sys\ndef profile(*_): raise RuntimeError\nsys.setprofile(profile)",
     "trace function that exits": "import sys\ndef trace(*_): raise SystemExit\nsys.settrace(trace)",
+    "monitoring tool that raises": "import sys\nif hasattr(sys, 'monitoring'):\n    m = sys.monitoring\n"
+    "    def f(*_): raise RuntimeError\n    m.use_tool_id(3, 'x')\n    m.register_callback(3, m.events.PY_START, f)\n"
+    "    m.set_events(3, m.events.PY_START)",
     "low recursion limit": "import sys\nfor n in range(3, 99):\n    try:\n"
     "        sys.setrecursionlimit(n)\n        break\n    except RecursionError: pass\nsys.setrecursionlimit(n + 9)",
     "no garbage collector": "import gc\ngc.disable()\ngc.set_threshold(0)\ngc.freeze()",
