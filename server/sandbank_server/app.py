@@ -263,6 +263,7 @@ def session_limits(settings: Settings) -> SessionLimits:
         journal_operations=limits.journal_operations,
         pool_wait=settings.pool_wait.total_seconds(),
         idle_after=limits.idle_after.total_seconds(),
+        lifetime_ahead=2 * limits.lifetime_max.total_seconds(),
         readable_after_end=limits.readable_after_end.total_seconds(),
     )
 

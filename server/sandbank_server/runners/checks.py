@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
 from sandbank.v1 import execution_pb2
+from sandbank_runner.v1 import runner_pb2
 
 from sandbank_server.runners.frames import RunnerViolation
 
 EVENT_BYTES = 16 * 1024 * 1024 - 64 * 1024
 """Largest event: the public message limit, less what a transport adds."""
 
+COUNT_LIMIT = 2**53
+"""Bound of every count and size: what any client's language can hold exactly."""
+
+SEQUENCE_LIMIT = 2**48
+"""Bound of an event's sequence: there is always room for the events that follow."""
+
+SUMMARIES_LIMIT = 10_000
+"""Operations that one Hello may tell of; an honest journal keeps a few hundred."""
+
+_VERSION_CHARACTERS = 32
+_LAST_SECOND = 253_402_300_799
+"""The end of the year 9999: what a Timestamp, and any library that converts one, ends at."""
+
+_NANOS = 1_000_000_000
+
 _FROM_RUNNER = frozenset({"started", "output", "display", "input_request", "finished"})
 
 _Operation = execution_pb2.Operation
 
-_FINAL_STATES = frozenset(
+_STATES = frozenset(_Operation.State.values()) - {_Operation.STATE_UNSPECIFIED}
+_OUTCOMES = frozenset(_Operation.Outcome.values())
+
+FINAL_STATES = frozenset(
     {
         _Operation.STATE_SUCCEEDED,
         _Operation.STATE_FAILED,
@@ -57,11 +78,12 @@ def check_event(
     kind = event.WhichOneof("event")
     if kind not in _FROM_RUNNER:
         raise RunnerViolation(f"event of kind {kind}")
+    check_time(event.time)
     if kind == "finished":
         check_operation(event.finished.operation, session_id, operation_id)
         if event.finished.operation.outcome not in _FRESH_OUTCOMES:
             raise RunnerViolation(f"outcome {event.finished.operation.outcome}")
-        if event.finished.operation.state not in _FINAL_STATES:
+        if event.finished.operation.state not in FINAL_STATES:
             raise RunnerViolation("Finished in no final state")
     return event
 
@@ -72,6 +94,35 @@ def check_operation(operation: execution_pb2.Operation, session_id: str, operati
         raise RunnerViolation("another operation than asked for")
     if operation.durable_checkpoint_id:
         raise RunnerViolation("a runner knows no checkpoints")
+    if operation.state not in _STATES or operation.outcome not in _OUTCOMES:
+        raise RunnerViolation(f"state {operation.state} with outcome {operation.outcome}")
+    check_counts(operation.execution_count, operation.output_bytes, operation.dropped_output_bytes)
+    check_time(operation.create_time)
+    check_time(operation.start_time)
+    check_time(operation.end_time)
+    usage = operation.usage
+    check_counts(usage.peak_memory_bytes)
+    check_duration(usage.wall_time)
+    check_duration(usage.cpu_time)
+
+
+def check_time(time: Timestamp) -> None:
+    """Raise :class:`RunnerViolation` unless every library can make a date of ``time``."""
+    if not (0 <= time.seconds <= _LAST_SECOND and 0 <= time.nanos < _NANOS):
+        raise RunnerViolation("a time that cannot be")
+
+
+def check_duration(duration: Duration) -> None:
+    """Raise :class:`RunnerViolation` for a duration that is negative, malformed or beyond all time."""
+    if not (0 <= duration.seconds <= _LAST_SECOND and 0 <= duration.nanos < _NANOS):
+        raise RunnerViolation("a duration that cannot be")
+
+
+def check_counts(*counts: int) -> None:
+    """Raise :class:`RunnerViolation` for a count that is negative or absurd."""
+    for count in counts:
+        if not 0 <= count <= COUNT_LIMIT:
+            raise RunnerViolation(f"a count of {count}")
 
 
 def parse_operation(data: bytes, session_id: str, operation_id: str) -> execution_pb2.Operation:
@@ -84,3 +135,39 @@ def parse_operation(data: bytes, session_id: str, operation_id: str) -> executio
         raise RunnerViolation("malformed operation") from error
     check_operation(operation, session_id, operation_id)
     return operation
+
+
+def check_hello(hello: runner_pb2.Hello) -> None:
+    """Raise :class:`RunnerViolation` unless what is used of a greeting is within its bounds."""
+    if len(hello.operations) > SUMMARIES_LIMIT:
+        raise RunnerViolation(f"a journal of {len(hello.operations)} operations")
+    check_counts(hello.execution_count, hello.last_replaced.number)
+    for summary in hello.operations:
+        if not (
+            0 <= summary.last_sequence <= SEQUENCE_LIMIT
+            and 0 <= summary.first_kept_sequence <= summary.last_sequence + 1
+        ):
+            raise RunnerViolation("a journal with impossible sequences")
+
+
+def check_page(page: runner_pb2.Page, after: int) -> None:
+    """Raise :class:`RunnerViolation` unless a page of the journal can follow sequence ``after``."""
+    if not (0 <= page.first_kept_sequence <= SEQUENCE_LIMIT and page.first_sequence <= SEQUENCE_LIMIT):
+        raise RunnerViolation("a page with impossible sequences")
+    if page.events:
+        if page.first_sequence != max(after + 1, page.first_kept_sequence):
+            raise RunnerViolation(f"a page from {page.first_sequence} on, asked after {after}")
+    elif page.first_kept_sequence <= after + 1:
+        # Nothing there and nothing evicted: an answer that would have us ask for ever.
+        raise RunnerViolation("an empty page")
+
+
+def version_of(hello: runner_pb2.Hello) -> str:
+    """Return the Python version that a supervisor claims, fit to be shown and stored."""
+    text = hello.python_version[:_VERSION_CHARACTERS]
+    return text if text.isascii() and text.isprintable() else ""
+
+
+def reason_of(text: str) -> str:
+    """Return a reason that a supervisor gave as one bounded line."""
+    return "".join(each if each.isprintable() else " " for each in text[:200]).strip()

@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+import structlog
 from google.protobuf.message import DecodeError
 from sandbank_runner.v1 import runner_pb2
+
+_log = structlog.get_logger("sandbank.link")
 
 PROTOCOL_VERSION = 1
 """What this control plane speaks (``sandbank_runner.v1``, see its comments)."""
@@ -26,9 +29,9 @@ class RunnerViolation(Exception):
 class FrameProtocol(asyncio.Protocol):
     """Cuts the stream into messages and hands them to ``on_message``; tells ``on_end`` once why it ended.
 
-    A message that does not parse, a frame over the limit or an exception of ``on_message`` that is a
-    :class:`RunnerViolation` ends the connection. Writing never blocks; :meth:`drained` waits for the transport's
-    buffer, which is what gives a transfer its back-pressure.
+    A message that does not parse, a frame over the limit or an exception of ``on_message`` ends the connection, with a
+    :class:`RunnerViolation` where it is the sandbox's fault. Writing never blocks; :meth:`drained` waits for the
+    transport's buffer, which is what gives a transfer its back-pressure.
     """
 
     def __init__(
@@ -74,6 +77,9 @@ class FrameProtocol(asyncio.Protocol):
         except DecodeError:
             self.fail(RunnerViolation("malformed frame"))
         except RunnerViolation as error:
+            self.fail(error)
+        except Exception as error:  # noqa: BLE001 - a fault of ours: the owner dials anew and takes stock
+            _log.exception("a message of a sandbox could not be handled")
             self.fail(error)
         del buffer[:at]
 

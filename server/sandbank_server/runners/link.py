@@ -11,8 +11,10 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import structlog
 from sandbank_runner.v1 import runner_pb2
 
+from sandbank_server.runners.checks import check_hello
 from sandbank_server.runners.frames import (
     OLDEST_PROTOCOL_VERSION,
     PROTOCOL_VERSION,
@@ -27,6 +29,9 @@ REQUEST_SECONDS = 30.0
 
 DIAL_PAUSE_SECONDS = 0.02
 """Pause between tries while a starting supervisor does not listen yet."""
+
+
+_log = structlog.get_logger("sandbank.link")
 
 
 class LinkClosed(ConnectionError):
@@ -100,6 +105,7 @@ class RunnerLink:
             raise RunnerViolation(f"protocol version {version}")
         if self.hello.sandbox_id != sandbox_id:
             raise RunnerViolation(f"answers as {self.hello.sandbox_id[:64]!r}")
+        check_hello(self.hello)
 
     # State.
 
@@ -133,11 +139,19 @@ class RunnerLink:
                 self._deliver(sink, message)
         except RunnerViolation as error:
             self._protocol.fail(error)
+        except Exception as error:  # noqa: BLE001 - as for what comes later, see FrameProtocol
+            _log.exception("a message of a sandbox could not be handled")
+            self._protocol.fail(error)
         self._protocol.resume_reading()
 
     def ignore(self) -> None:
         """Drop unasked messages from now on: the session is over for this link."""
         self._ignoring = True
+
+    def hang_up(self) -> None:
+        """End the connection without waiting for it; requests that wait fail."""
+        self._ignoring = True
+        self._protocol.close()
 
     async def close(self) -> None:
         """End the connection; the sandbox runs on."""
@@ -239,7 +253,10 @@ class RunnerLink:
         self._replies.clear()
         callbacks, self._on_close = self._on_close, []
         for callback in callbacks:
-            callback(self)
+            try:
+                callback(self)
+            except Exception:  # noqa: BLE001 - the others must learn of it too
+                _log.exception("a callback of a closed link failed")
 
 
 async def _dial(endpoint: Endpoint) -> RunnerLink:

@@ -98,32 +98,34 @@ class SessionFactory:
         return record
 
     async def _make(self, new: NewSession, register: Callable[[Session], None]) -> SessionRecord:
-        services = self._services
-        session_id = services.ids.session_id()
+        session_id = self._services.ids.session_id()
         for left in reversed(range(_TRIES)):
-            lease = await services.pool.acquire(new.template, session_id, services.limits.pool_wait)
-            session = Session(
-                self._record(new, session_id), services, self._open_log(new, session_id), new.secret_env
-            )
+            # Before a sandbox is asked for: with a full disk none is used up for nothing.
+            log = self._open_log(new, session_id)
+            session = Session(self._record(new, session_id), self._services, log, new.secret_env)
             try:
-                await session.take(lease)
+                await self._give_sandbox(session)
             except SandboxLostBeforeStartError:
-                session.operations.log.delete()
+                log.delete()
                 if not left:
                     raise
                 continue
             except BaseException:
-                session.operations.log.delete()
+                log.delete()
                 raise
             register(session)
             try:
                 await session.save()
             except BaseException:
-                session.operations.log.delete()
-                await session.terminate("it could not be recorded")
+                await session.abandon("it could not be recorded")
                 raise
             return session.record
         raise AssertionError("unreachable")
+
+    async def _give_sandbox(self, session: Session) -> None:
+        pool, limits = self._services.pool, self._services.limits
+        lease = await pool.acquire(session.record.template, session.session_id, limits.pool_wait)
+        await session.take(lease)
 
     def _open_log(self, new: NewSession, session_id: str) -> OperationLog:
         try:

@@ -20,7 +20,6 @@ from sandbank_server.errors import (
     SessionTerminatedError,
 )
 from sandbank_server.runners.frames import RunnerViolation
-from sandbank_server.runners.link import LinkClosed
 from sandbank_server.sessions.creation import NewSession, SessionFactory
 from sandbank_server.sessions.operation_log import OperationLog
 from sandbank_server.sessions.operations import Operations, detached_operations
@@ -69,11 +68,12 @@ class SessionManager:
             session.sandbox_lost("the sandbox died while the control plane was away")
         else:
             try:
-                await session.adopt(lease.link)
-            except (RunnerViolation, LinkClosed) as error:
+                session.adopt(lease.link)
+            except RunnerViolation as error:
                 _log.error(
                     "a session's sandbox was not adopted", reason=str(error), session_id=record.session_id
                 )
+                lease.link.hang_up()
                 session.sandbox_lost("the sandbox was not what it should be when the control plane came back")
         with contextlib.suppress(DomainError):
             await session.save()

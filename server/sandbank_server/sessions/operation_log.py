@@ -139,13 +139,15 @@ class OperationLog:
         """Record the end of an operation."""
         name = operation.operation_id
         entry = self._entries[name]
-        entry.state, entry.outcome, entry.last_sequence = operation.state, operation.outcome, last_sequence
+        entry.state, entry.last_sequence = operation.state, last_sequence
+        if entry.outcome != _Operation.OUTCOME_LOST:  # it may be known to be lost before its end is heard of
+            entry.outcome = operation.outcome
         entry.finished = entry.started = True
         summary = summarize(operation)
         line = b'{"k":"e","op":"%b","st":%d,"oc":%d,"q":%d,"r":"%b"}\n' % (
             name.encode(),
-            operation.state,
-            operation.outcome,
+            entry.state,
+            entry.outcome,
             last_sequence,
             base64.b64encode(summary),
         )
@@ -153,13 +155,18 @@ class OperationLog:
         if entry.record < 0:
             self._summaries[name] = summary
 
-    def lose_effects(self, replacement: int = 0, survivors: frozenset[str] = frozenset()) -> list[str]:
+    def lose_effects(
+        self,
+        replacement: int = 0,
+        survivors: frozenset[str] = frozenset(),
+        unheard: Iterable[str] = (),
+    ) -> list[str]:
         """Record that the session's state is gone, and return the operations whose effects went with it.
 
         Outcomes that promised an effect become LOST, but for those of ``survivors``; those before the last
         :meth:`reset` had theirs ended by the user, and stay. ``replacement`` is the runner's number of the
         replacement of the interpreter that did it, remembered in :attr:`replacements`; 0 where the whole sandbox
-        went.
+        went. ``unheard``: operations whose end is still to come, and whose effects went too.
         """
         lost = [
             name
@@ -168,10 +175,15 @@ class OperationLog:
             and entry.finished
             and not entry.before_reset
             and name not in survivors
-        ]
+        ] + list(unheard)
         self._lose(lost, replacement)
         self._note({"k": "o", "oc": _Operation.OUTCOME_LOST, "ops": lost, "n": replacement})
         return lost
+
+    def note_replacement(self, number: int) -> None:
+        """Record that the interpreter was replaced without losing anything."""
+        self._lose((), number)
+        self._note({"k": "o", "oc": _Operation.OUTCOME_LOST, "ops": [], "n": number})
 
     def reset(self) -> None:
         """Record that the user ended the state, so that a later loss does not count what came before."""

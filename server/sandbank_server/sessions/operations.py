@@ -25,12 +25,10 @@ from sandbank_server.errors import (
 from sandbank_server.runners.checks import check_event, parse_operation
 from sandbank_server.runners.frames import RunnerViolation
 from sandbank_server.runners.link import LinkClosed, RequestFailed, RunnerLink
+from sandbank_server.sessions.journal_reader import Evicted, JournalReader
 from sandbank_server.sessions.live_operation import LiveOperation
 from sandbank_server.sessions.log_entry import LogEntry
 from sandbank_server.sessions.operation_log import OperationLog
-
-PAGE_BYTES = 1024 * 1024
-"""Size of a page of replayed events; one is in memory per watcher that fell behind."""
 
 _Operation = execution_pb2.Operation
 
@@ -68,10 +66,15 @@ class Operations:
         self.session_id = session_id
         self.log = log
         self.live: dict[str, LiveOperation] = {}
-        self.link: RunnerLink | None = None
+        self.journal = JournalReader(session_id)
         self._queue_limit = queue_limit
         self._now = now
         self._on_finished = on_finished
+
+    @property
+    def link(self) -> RunnerLink | None:
+        """The link to the sandbox, None while there is none."""
+        return self.journal.link
 
     # Submitting.
 
@@ -98,7 +101,8 @@ class Operations:
             raise OperationQueueFullError(
                 f"{self._queue_limit} operations are queued in this session already", retry_delay=0.1
             )
-        if self.link is None or self.link.closed.is_set():
+        link = self.journal.link
+        if link is None or link.closed.is_set():
             raise SandboxLostBeforeStartError("the sandbox was lost; nothing was run", retry_delay=0.2)
         now = self._now()
         message = runner_pb2.Submit(
@@ -116,7 +120,7 @@ class Operations:
             submission.operation_id, submission.digest(), int(created) * 1_000_000 + now.microsecond
         )
         try:
-            self.link.submit(message)
+            link.submit(message)
         except LinkClosed as error:
             self.log.withdraw(submission.operation_id)
             raise SandboxLostBeforeStartError(
@@ -137,11 +141,13 @@ class Operations:
                 return  # pushed again after a reconnection
             raise RunnerViolation("events of an operation that was never submitted")
         sequence = events.first_sequence
-        for data in events.events:
-            if sequence > live.last:
-                self._take_event(live, data, sequence, with_end=events.finished)
-            sequence += 1
-        live.wake()
+        try:
+            for data in events.events:
+                if sequence > live.last:
+                    self._take_event(live, data, sequence, with_end=events.finished)
+                sequence += 1
+        finally:
+            live.wake()
 
     def _take_event(self, live: LiveOperation, data: bytes, sequence: int, *, with_end: bool) -> None:
         if live.finished or sequence != live.last + 1:
@@ -158,53 +164,51 @@ class Operations:
 
     def _finish(self, live: LiveOperation, operation: execution_pb2.Operation, data: bytes) -> None:
         # The log first: whoever sees Finished may rely on GetOperation ever after.
-        try:
-            self.log.finish(operation, live.last + 1)
-        finally:
-            live.push(data, finished=True)
-            self.live.pop(live.operation_id, None)
-            self._on_finished(operation)
+        self.log.finish(operation, live.last + 1)
+        live.push(data, finished=True)
+        self.live.pop(live.operation_id, None)
+        self._on_finished(operation)
 
     # Losing and finding the sandbox.
 
     def resynchronise(self, hello: runner_pb2.Hello) -> list[str]:
         """Match what is unfinished here with what a sandbox found again says it knows.
 
-        Returns the ids that finished meanwhile, whose end :meth:`settle` fetches. Those that the sandbox never got
-        end as not started.
+        Returns the ids whose end is to be fetched by `settling`: those that finished meanwhile, and those that
+        the greeting does not tell of, because the sandbox never got them or has dropped their events. Synchronous, so
+        that it can come before anything that is pushed. :class:`RunnerViolation` for a journal that takes back what
+        it told.
         """
         known = {summary.operation_id: summary for summary in hello.operations}
-        settled = []
+        unsettled = []
         for name, entry in list(self.log.unfinished()):
             summary = known.get(name)
             live = self.live.setdefault(name, LiveOperation(name, started=entry.started))
             if summary is None:
-                self._end_unheard(live, "the sandbox never received it", started=False)
+                unsettled.append(name)
                 continue
-            if summary.last_sequence < live.last or summary.last_sequence < 0:
+            if summary.last_sequence < live.last:
                 raise RunnerViolation("the journal went backwards")
             if summary.last_sequence and not live.started:
                 live.started = True
                 self.log.start(name)
             if summary.finished:
-                settled.append(name)
+                unsettled.append(name)
             else:
                 live.skip_to(summary.last_sequence)
             live.wake()
-        return settled
+        return unsettled
 
-    async def settle(self, operation_id: str) -> None:
-        """Fetch the events of an operation that finished while nobody listened, up to its end."""
-        live = self.live.get(operation_id)
-        while live is not None and not live.finished:
-            page = await self._fetch(operation_id, live.last)
-            if page.first_sequence > live.last + 1:
-                live.skip_to(page.first_sequence - 1)
-            self.take_events(
-                runner_pb2.Events(
-                    operation_id=operation_id, first_sequence=page.first_sequence, events=page.events
-                )
-            )
+    def never_received(self, live: LiveOperation) -> None:
+        """End an operation that the sandbox does not know: it was on its way when the link broke."""
+        self._end_unheard(live, "the sandbox never received it", started=False, known=not live.started)
+
+    def finish_unheard(self, live: LiveOperation, operation: execution_pb2.Operation, last: int) -> None:
+        """End an operation as the sandbox says it ended, whose events up to sequence ``last`` are dropped."""
+        if not live.finished:
+            live.skip_to(last - 1)
+            self._finish(live, operation, _finished_event(operation, live.last + 1, self._now()))
+            live.wake()
 
     def end_all(self, reason: str, state: _Operation.State = _Operation.STATE_CRASHED) -> None:
         """End everything that is queued or runs, because its sandbox is gone: each still gets its Finished."""
@@ -219,10 +223,15 @@ class Operations:
         *,
         state: _Operation.State = _Operation.STATE_CRASHED,
         started: bool,
+        known: bool = True,
     ) -> None:
+        if live.finished:
+            return
         operation = self.log.operation(live.operation_id)
         operation.state = state
         operation.outcome = _Operation.OUTCOME_ROLLED_BACK if started else _Operation.OUTCOME_NOT_STARTED
+        if not known:
+            operation.outcome = _Operation.OUTCOME_UNKNOWN
         operation.end_time.FromDatetime(self._now())
         operation.error.type_name = "SandboxLost" if state == _Operation.STATE_CRASHED else "Cancelled"
         operation.error.message = reason
@@ -231,21 +240,22 @@ class Operations:
 
     # Watching.
 
-    async def watch(
-        self, operation_id: str, after: int = 0, *, lenient: bool = False
-    ) -> AsyncIterator[bytes]:
+    def watch(self, operation_id: str, after: int = 0, *, lenient: bool = False) -> AsyncIterator[bytes]:
         """Yield the serialized events after ``after`` and those to come, up to Finished.
 
         :class:`EventsEvictedError` when they are gone; with ``lenient`` what is left is Finished alone then, which is
         what somebody who repeats a request wants to know.
         """
-        cursor = after
-        live = self.live.get(operation_id)
+        # Looked up now: by the time that the first event is asked for the operation may have ended.
+        return self._follow(self.live.get(operation_id), operation_id, after, lenient=lenient)
+
+    async def _follow(
+        self, live: LiveOperation | None, operation_id: str, cursor: int, *, lenient: bool
+    ) -> AsyncIterator[bytes]:
         while live is not None:
             batch = live.after(cursor) if cursor < live.last else ()
             if batch is None:
-                # Fell behind the window: the journal has the rest, if the sandbox still lives.
-                batch = None if live.finished else await self._page(operation_id, cursor)
+                batch = await self._behind(live, cursor, lenient=lenient)
                 if batch is None:
                     break
             for event in batch:
@@ -258,51 +268,39 @@ class Operations:
         async for event in self._replay(operation_id, cursor, lenient=lenient):
             yield event
 
+    async def _behind(self, live: LiveOperation, cursor: int, *, lenient: bool) -> Sequence[bytes] | None:
+        """Return what a watcher that fell behind the window has missed; None once the operation has finished."""
+        found = None if live.finished else await self.journal.events(live.operation_id, cursor)
+        if isinstance(found, Evicted):
+            if not lenient:
+                raise self._evicted(live.operation_id, cursor, found.first_kept, live.last)
+            found = None
+        while found is None and not live.finished:
+            await live.changed()
+        return found
+
     async def _replay(self, operation_id: str, cursor: int, *, lenient: bool) -> AsyncIterator[bytes]:
         entry = self._entry(operation_id)
         while cursor < entry.last_sequence:
-            batch = await self._page(operation_id, cursor)
-            if not batch:
-                if lenient or cursor == entry.last_sequence - 1:
-                    operation = self.log.operation(operation_id)
-                    yield _finished_event(operation, entry.last_sequence, operation.end_time.ToDatetime())
-                    return
-                raise EventsEvictedError(
-                    f"the events of operation {operation_id} after {cursor} are gone; ask GetOperation",
-                    metadata={"last_sequence": str(entry.last_sequence)},
-                    resource=operation_id,
-                )
-            for event in batch:
+            found = await self.journal.events(operation_id, cursor)
+            if found is None or isinstance(found, Evicted):
+                if not (lenient or cursor == entry.last_sequence - 1):
+                    first = entry.last_sequence if found is None else found.first_kept
+                    raise self._evicted(operation_id, cursor, first, entry.last_sequence)
+                operation = self.log.operation(operation_id)
+                yield _finished_event(operation, entry.last_sequence, operation.end_time.ToDatetime())
+                return
+            for event in found:
                 yield event
-            cursor += len(batch)
+            cursor += len(found)
 
-    async def _page(self, operation_id: str, after: int) -> Sequence[bytes] | None:
-        """Return a page of checked events after ``after`` from the journal, None when it is not to be had."""
-        try:
-            page = await self._fetch(operation_id, after)
-        except (LinkClosed, TimeoutError, RequestFailed):
-            return None
-        if page.first_sequence != after + 1:
-            return None
-        return page.events
-
-    async def _fetch(self, operation_id: str, after: int) -> runner_pb2.Page:
-        link = self.link
-        if link is None:
-            raise LinkClosed("no sandbox")
-        fetch = runner_pb2.Fetch(operation_id=operation_id, after_sequence=after, max_bytes=PAGE_BYTES)
-        page = (await link.request(fetch=fetch)).page
-        try:
-            for offset, data in enumerate(page.events):
-                check_event(data, self.session_id, operation_id, page.first_sequence + offset)
-        except RunnerViolation as error:
-            link.violate(error)
-            raise LinkClosed("the sandbox broke the protocol") from error
-        if not page.events and page.first_kept_sequence <= after + 1:
-            # Nothing there and nothing evicted: an answer that would have us ask for ever.
-            link.violate(RunnerViolation("an empty page"))
-            raise LinkClosed("the sandbox broke the protocol")
-        return page
+    def _evicted(self, operation_id: str, after: int, first: int, last: int) -> EventsEvictedError:
+        first = min(first, last)  # Finished can always be had again, whatever became of the sandbox
+        return EventsEvictedError(
+            f"the events of operation {operation_id} after {after} are gone, up to {first - 1}",
+            metadata={"first_sequence": str(first), "last_sequence": str(last)},
+            resource=operation_id,
+        )
 
     # Reading and cancelling.
 
@@ -369,7 +367,9 @@ class Operations:
 
 def detached_operations(log: OperationLog, now: Callable[[], datetime]) -> Operations:
     """Return the operations of a session that has ended, for reading: there is no sandbox any more."""
-    return Operations(log.session_id, log, 0, now, lambda _operation: None)
+    operations = Operations(log.session_id, log, 0, now, lambda _operation: None)
+    operations.journal.detach(for_good=True)
+    return operations
 
 
 def _finished_event(operation: execution_pb2.Operation, sequence: int, time: datetime) -> bytes:

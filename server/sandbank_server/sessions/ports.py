@@ -68,6 +68,8 @@ class SessionLimits:
     interrupt_grace: float = 2.0
     pool_wait: float = 30.0
     idle_after: float = 60.0
+    lifetime_ahead: float = 48 * 3600.0
+    """How far away the end of a session may be put off."""
     readable_after_end: float = 24 * 3600.0
 
 

@@ -1,14 +1,15 @@
-"""One session: its record, the sandbox that serves it, and what happens when either ends.
+"""One session: the sandbox that serves it, its use, and what happens when either ends.
 
 A session is used from the event loop only. Deciding is synchronous; what must wait (a reset, a new sandbox) holds
-``_changing``, so that two of them never interleave. Its end does not wait for them.
+``_changing``, so that two of them never interleave. Its end does not wait for them. What has to go through once it was
+begun runs in a task of its own, so that a caller who goes away cannot leave half of it behind.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Mapping
-from dataclasses import replace
+import contextlib
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,31 +18,41 @@ from sandbank_runner.v1 import runner_pb2
 
 from sandbank_server.catalog.base import SessionRecord
 from sandbank_server.errors import (
+    BadFieldError,
     SandboxLostBeforeStartError,
     SessionBusyError,
     SessionCrashedError,
     SessionTerminatedError,
     StoreUnavailableError,
 )
+from sandbank_server.runners.checks import reason_of, version_of
 from sandbank_server.runners.frames import RunnerViolation
 from sandbank_server.runners.link import LinkClosed, RequestFailed, RunnerLink
+from sandbank_server.sessions.background import Tasks, spawn
+from sandbank_server.sessions.background_meter import BackgroundMeter
 from sandbank_server.sessions.operation_log import OperationLog
 from sandbank_server.sessions.operations import Operations, Submission
 from sandbank_server.sessions.ports import SandboxLease, SessionServices
-from sandbank_server.sessions.reattach import find_again
+from sandbank_server.sessions.reattach import Breaks, find_again
+from sandbank_server.sessions.record_keeper import RecordKeeper
+from sandbank_server.sessions.recovery import recovery_message, tells_of
 from sandbank_server.sessions.session_events import SessionEvents
-from sandbank_server.sessions.states import check_transition
+from sandbank_server.sessions.settling import settle
 from sandbank_server.sessions.views import session_message
 
 _State = session_pb2.Session
+_ENDED = _State.STATE_TERMINATED
+_WITHOUT_SANDBOX = (_State.STATE_CRASHED, _State.STATE_TERMINATED)
 _log = structlog.get_logger("sandbank.session")
 
 _ATTACH_SECONDS = 5.0
 """How long a call waits while a broken link is mended."""
 
+_DIAL_AGAIN_SECONDS = 1.0
+
 
 class Session:
-    """A session that has not ended. Implements :class:`~sandbank_server.runners.link.LinkSink`."""
+    """One session. Implements :class:`~sandbank_server.runners.link.LinkSink`."""
 
     def __init__(
         self,
@@ -50,48 +61,39 @@ class Session:
         log: OperationLog,
         secret_env: Mapping[str, str] | None = None,
     ) -> None:
-        self._record = record
-        self._last_active: datetime | None = None
-        self._execution_count = record.execution_count
+        clock = services.clock
         self.operations = Operations(
-            record.session_id,
-            log,
-            services.limits.operation_queue,
-            services.clock.now,
-            self._operation_finished,
+            record.session_id, log, services.limits.operation_queue, clock.now, self._operation_finished
         )
-        first = max(record.event_sequence, int(services.clock.now().timestamp() * 1e6))
-        self.events = SessionEvents(first, services.clock.now)
+        first = max(record.event_sequence, int(clock.now().timestamp() * 1e6))
+        self.events = SessionEvents(first, clock.now)
+        self._keeper = RecordKeeper(record, services.catalog, self.events)
         self._services = services
         self._secret_env = dict(secret_env or {})
-        self._link: RunnerLink | None = None
-        self._linked = asyncio.Event()
         self._changing = asyncio.Lock()
-        self._dirty = False
+        self._breaks = Breaks(clock)
+        self._meter = BackgroundMeter(clock.monotonic)
+        self._uses = 0
         self._traces: dict[str, str] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
+        self._ending: asyncio.Task[None] | None = None
 
     # Reading.
 
     @property
     def record(self) -> SessionRecord:
-        """The record as it is now. What each use changes is kept beside it until somebody looks."""
-        if self._last_active is not None:
-            self._record = replace(
-                self._record, last_active_time=self._last_active, execution_count=self._execution_count
-            )
-            self._last_active = None
-        return self._record
+        """Its record as it is now."""
+        return self._keeper.record
 
     @property
     def session_id(self) -> str:
         """Its id."""
-        return self._record.session_id
+        return self.operations.session_id
 
     @property
     def ended(self) -> bool:
         """Whether it is terminated."""
-        return self.record.state == _State.STATE_TERMINATED
+        return self._keeper.state == _ENDED
 
     def view(self) -> session_pb2.Session:
         """Return it as clients see it."""
@@ -104,20 +106,29 @@ class Session:
     # A sandbox comes.
 
     async def take(self, lease: SandboxLease) -> None:
-        """Assign the leased sandbox to this session and confirm the lease.
+        """Have the leased sandbox assigned to this session, confirm the lease, and use it from now on.
 
-        Raises :class:`SandboxLostBeforeStartError` when the sandbox died meanwhile; the lease is released then.
+        Raises :class:`SandboxLostBeforeStartError` when the sandbox died meanwhile, :class:`SessionTerminatedError`
+        when the session ended; the lease is released then.
         """
+        link = await self._assign(lease)
+        self._keeper.change(sandbox_id=lease.sandbox_id, python_version=version_of(link.hello))
+        self._listen_to(link)
+
+    async def _assign(self, lease: SandboxLease) -> RunnerLink:
         try:
-            await self._assign(lease.link)
+            link = lease.link
+            await self._request_assign(link)
+            self._check_ended()
+            if link.closed.is_set():
+                raise SandboxLostBeforeStartError("the sandbox was lost; nothing was run", retry_delay=0.1)
+            lease.confirm()
         except BaseException:
             await lease.release("could not be assigned")
             raise
-        lease.confirm()
-        self._use(lease.sandbox_id, lease.link)
-        self._change(python_version=lease.link.hello.python_version[:32])
+        return link
 
-    async def _assign(self, link: RunnerLink) -> None:
+    async def _request_assign(self, link: RunnerLink) -> None:
         limits = self._services.limits
         assign = runner_pb2.Assign(
             session_id=self.session_id,
@@ -135,90 +146,133 @@ class Session:
                 "the sandbox was lost; nothing was run", retry_delay=0.1
             ) from error
 
-    async def adopt(self, link: RunnerLink) -> None:
-        """Go on with the sandbox that served this session before the control plane was restarted.
+    def adopt(self, link: RunnerLink) -> None:
+        """Go on, over a new link, with the sandbox that serves this session already.
 
-        Raises :class:`RunnerViolation` when it is not that one.
+        What it did meanwhile is learned first, before anything that it pushes is heard. Raises
+        :class:`RunnerViolation` when it is not that sandbox, or takes back what it told.
         """
+        hello = link.hello
         if link.session_id != self.session_id:
             raise RunnerViolation("serves another session")
-        self._use(self.record.sandbox_id, link)
-        await self._resynchronise(link)
+        self._learn_of_replacements(hello)
+        unsettled = self.operations.resynchronise(hello)
+        self._keeper.change(execution_count=hello.execution_count)
+        del hello.operations[:]  # the link keeps its greeting for as long as it lives
+        self._listen_to(link)
+        self._tasks.start(self._settle(unsettled, link), "settle")
 
-    def _use(self, sandbox_id: str, link: RunnerLink) -> None:
-        self._link = self.operations.link = link
+    def _listen_to(self, link: RunnerLink) -> None:
+        self._meter = BackgroundMeter(self._services.clock.monotonic)
+        self.operations.journal.attach(link)
         link.set_sink(self)
-        self._linked.set()
-        if self.record.sandbox_id != sandbox_id:
-            self._change(sandbox_id=sandbox_id)
         link.add_close_callback(self._link_closed)
 
-    async def _resynchronise(self, link: RunnerLink) -> None:
-        hello = link.hello
-        number = hello.last_replaced.number
-        if hello.HasField("last_replaced") and number > self.operations.log.replacements:
+    async def _settle(self, operation_ids: list[str], link: RunnerLink) -> None:
+        # When the link breaks over it, its close callback sees to everything.
+        with contextlib.suppress(LinkClosed):
+            for operation_id in operation_ids:
+                await settle(self.operations, operation_id, link)
+
+    def _learn_of_replacements(self, hello: runner_pb2.Hello) -> None:
+        log, newest = self.operations.log, hello.last_replaced
+        if newest.number < log.replacements:
+            raise RunnerViolation("the replacements of its interpreter went backwards")
+        if newest.number > log.replacements:
             survivors = frozenset(each.operation_id for each in hello.operations if not each.effects_lost)
-            self._interpreter_replaced(hello.last_replaced, survivors)
-        finished = self.operations.resynchronise(hello)
-        for operation_id in finished:
-            try:
-                await self.operations.settle(operation_id)
-            except (RequestFailed, TimeoutError) as error:
-                link.violate(RunnerViolation("an operation of its own list is not there"))
-                raise LinkClosed("the sandbox broke the protocol") from error
-        self._change(execution_count=max(self.record.execution_count, hello.execution_count))
+            unheard = [
+                each.operation_id
+                for each in hello.operations
+                if each.effects_lost
+                and (entry := log.get(each.operation_id)) is not None
+                and not entry.finished
+            ]
+            self._interpreter_replaced(newest, survivors, unheard)
+        elif newest.number:
+            lost, files = self._unsaved_loss()
+            if lost:
+                self._recovered(reason_of(newest.reason), lost, files)
+
+    def _unsaved_loss(self) -> tuple[list[str], list[str]]:
+        """Return operations and files of a loss that is in the log, but was not in the catalog before a kill."""
+        log = self.operations.log
+        if tells_of(self.record.last_recovery, log.last_loss, log.last_lost_files):
+            return [], []
+        return log.last_loss, log.last_lost_files
 
     # A sandbox goes.
 
     def _link_closed(self, link: RunnerLink) -> None:
-        if link is not self._link:
+        if link is not self.operations.link:
             return
-        self._link = self.operations.link = None
-        self._linked.clear()
+        self.operations.journal.detach(for_good=False)
         if isinstance(link.error, RunnerViolation):
-            _log.error("the sandbox broke the protocol", reason=str(link.error), **self._names())
+            _log.error("the sandbox broke the protocol", reason=str(link.error), **self._keeper.names())
             self.sandbox_lost("the sandbox broke the protocol and was destroyed")
-            return
-        self.start(self._reattach(link))
+        else:
+            self._tasks.start(self._reattach(link), "reattach")
 
     async def _reattach(self, old: RunnerLink) -> None:
         sandbox_id = self.record.sandbox_id
-        link = await find_again(old, sandbox_id)
-        if link is None:
-            self._services.observer.link_lost(self.record.template, found_again=False)
-            if self.record.sandbox_id == sandbox_id and self._link is None:
-                self.sandbox_lost("the sandbox died")
+        if not self._breaks.note():
+            self.sandbox_lost("its supervisor hung up again and again, and was destroyed")
             return
-        self._services.observer.link_lost(self.record.template, found_again=True)
+        await self._breaks.pause()
+        link = await self._dial_again(old, sandbox_id)
+        if self.record.sandbox_id != sandbox_id or self.operations.link is not None:
+            # Meanwhile the session ended, was given up, or has another sandbox.
+            if link is not None:
+                link.hang_up()
+            return
+        self._services.observer.link_lost(self.record.template, found_again=link is not None)
+        if link is None:
+            self.sandbox_lost("the sandbox died")
+            return
         try:
-            await self.adopt(link)
-        except (RunnerViolation, LinkClosed) as error:
-            _log.warning("the sandbox could not be attached again", reason=str(error), **self._names())
-            await link.close()
+            self.adopt(link)
+        except RunnerViolation as error:
+            _log.error("the sandbox broke the protocol", reason=str(error), **self._keeper.names())
+            link.hang_up()
+            self.sandbox_lost("the sandbox broke the protocol and was destroyed")
+
+    async def _dial_again(self, old: RunnerLink, sandbox_id: str) -> RunnerLink | None:
+        while True:
+            try:
+                return await find_again(old.endpoint, sandbox_id, old.hello.boot_id)
+            except OSError as error:
+                # A trouble of ours, which says nothing about the sandbox.
+                _log.warning("a sandbox cannot be dialled", reason=str(error), **self._keeper.names())
+                await self._services.clock.sleep(_DIAL_AGAIN_SECONDS)
 
     def sandbox_lost(self, reason: str) -> None:
         """End what the sandbox was doing and say what went with it; without a checkpoint nothing can be brought back.
 
         Idempotent: called by whoever notices first, the link, the pool or the engine.
         """
-        if self.record.state in (_State.STATE_CRASHED, _State.STATE_TERMINATED):
+        if self._keeper.state in _WITHOUT_SANDBOX:
             return
         sandbox_id = self.record.sandbox_id
-        self._let_go()
-        self._linked.set()  # whoever waits for the link shall look at the state instead
+        self._hang_up()
         self.operations.end_all(reason)
-        lost = self.operations.log.lose_effects()
-        self._change(state=_State.STATE_CRASHED, state_detail=f"{reason}; its state is lost", sandbox_id="")
-        self._recovered(reason, lost, self.operations.log.forget_files())
+        log = self.operations.log
+        unsaved, unsaved_files = self._unsaved_loss()
+        lost = unsaved + log.lose_effects()
+        files = unsaved_files + log.forget_files()
+        recovery = recovery_message(reason, self.record.generation, self._services.clock.now(), lost, files)
+        self._keeper.change(
+            state=_State.STATE_CRASHED,
+            state_detail=f"{reason}; its state is lost",
+            sandbox_id="",
+            last_recovery=recovery.SerializeToString(),
+        )
+        self.events.publish(recovery=recovery)
         self._services.pool.report_lost(sandbox_id, reason)
-        self._save_soon()
+        self._tasks.start(self._keeper.save_if_possible(), "save")
 
-    def _let_go(self) -> RunnerLink | None:
-        link, self._link, self.operations.link = self._link, None, None
-        self._linked.clear()
+    def _hang_up(self) -> None:
+        link = self.operations.journal.detach(for_good=True)
         if link is not None:
-            link.ignore()
-        return link
+            link.hang_up()
 
     # What the sandbox says.
 
@@ -228,14 +282,9 @@ class Session:
 
     def on_background(self, background: runner_pb2.Background) -> None:
         """See :class:`LinkSink`."""
-        if (
-            background.stream not in (1, 2)
-            or len(background.data) > 64 * 1024
-            or background.dropped_bytes < 0
-        ):
-            raise RunnerViolation("malformed background output")
+        self._meter.check(background)
         output = session_pb2.BackgroundOutput(
-            stream=execution_pb2.OutputStream.Name(background.stream),
+            stream=background.stream,  # type: ignore[arg-type]
             data=background.data,
             dropped_bytes=background.dropped_bytes,
         )
@@ -243,33 +292,38 @@ class Session:
 
     def on_interpreter_replaced(self, replaced: runner_pb2.InterpreterReplaced) -> None:
         """See :class:`LinkSink`."""
+        if replaced.number <= self.operations.log.replacements:
+            raise RunnerViolation("the replacements of its interpreter went backwards")
         self._interpreter_replaced(replaced)
 
     def _interpreter_replaced(
-        self, replaced: runner_pb2.InterpreterReplaced, survivors: frozenset[str] = frozenset()
+        self,
+        replaced: runner_pb2.InterpreterReplaced,
+        survivors: frozenset[str] = frozenset(),
+        unheard: Sequence[str] = (),
     ) -> None:
-        reason = replaced.reason[:200] or "the interpreter was replaced"
-        lost = self.operations.log.lose_effects(replaced.number, survivors) if replaced.state_lost else []
+        reason = reason_of(replaced.reason) or "the interpreter was replaced"
+        log = self.operations.log
+        if replaced.state_lost:
+            lost = log.lose_effects(replaced.number, survivors, unheard)
+        else:
+            log.note_replacement(replaced.number)
+            lost = []
         self._services.observer.interpreter_crashed(self.record.template, reason)
-        _log.info("interpreter replaced", reason=reason, lost_operations=len(lost), **self._names())
+        _log.info("interpreter replaced", reason=reason, lost_operations=len(lost), **self._keeper.names())
         self._recovered(reason, lost, [])
-        self._save_soon()
 
     def _operation_finished(self, operation: execution_pb2.Operation) -> None:
         trace = self._traces.pop(operation.operation_id, "")
-        self._services.observer.operation_finished(self._record.template, operation, trace)
-        # No write, no event and no new record here: this is the hot path. The next tick saves what changed.
-        self._execution_count = max(self._execution_count, operation.execution_count)
-        self._last_active = self._services.clock.now()
-        self._dirty = True
+        self._keeper.used(self._services.clock.now(), operation.execution_count)
+        self._services.observer.operation_finished(self._keeper.template, operation, trace)
 
     def _recovered(self, reason: str, operations: list[str], files: list[str]) -> None:
-        recovery = session_pb2.Recovery(
-            reason=reason, generation=self.record.generation, lost_operation_ids=operations, lost_files=files
-        )
-        recovery.time.FromDatetime(self._services.clock.now())
-        self._change(last_recovery=recovery.SerializeToString())
+        now = self._services.clock.now()
+        recovery = recovery_message(reason, self.record.generation, now, operations, files)
+        self._keeper.change(last_recovery=recovery.SerializeToString())
         self.events.publish(recovery=recovery)
+        self._tasks.start(self._keeper.save_if_possible(), "save")
 
     # Use.
 
@@ -278,43 +332,48 @@ class Session:
 
         Raises :class:`SessionTerminatedError`, :class:`SessionCrashedError`, :class:`SessionBusyError`.
         """
-        self._check_alive()
-        if self._link is None:
-            try:
-                async with asyncio.timeout(_ATTACH_SECONDS):
-                    await self._linked.wait()
-            except TimeoutError:
-                self._check_alive()
-                raise SessionBusyError(
-                    "the sandbox is being looked for; try again", retry_delay=0.5
-                ) from None
-            self._check_alive()
-        self.touch()
-        assert self._link is not None
-        return self._link
+        try:
+            async with asyncio.timeout(_ATTACH_SECONDS):
+                while True:
+                    self._check_alive()
+                    link = self.operations.link
+                    if link is not None:
+                        self.touch()
+                        return link
+                    await self.operations.journal.reachable.wait()
+        except TimeoutError:
+            raise SessionBusyError("the sandbox is being looked for; try again", retry_delay=0.5) from None
 
     def _check_alive(self) -> None:
-        state, session_id = self.record.state, self.session_id
-        if state == _State.STATE_TERMINATED:
-            raise SessionTerminatedError(f"session {session_id} has ended", resource=session_id)
-        if state == _State.STATE_CRASHED:
+        self._check_ended()
+        if self._keeper.state == _State.STATE_CRASHED:
             raise SessionCrashedError(
-                f"session {session_id} has crashed: {self.record.state_detail}; reset it or delete it",
-                resource=session_id,
+                f"session {self.session_id} has crashed: {self.record.state_detail}; reset it or delete it",
+                resource=self.session_id,
             )
 
     def touch(self) -> None:
         """Count as use: the idle time begins anew."""
-        self._last_active = self._services.clock.now()
-        self._dirty = True
-        if self._record.state == _State.STATE_IDLE:
-            self._change(state=_State.STATE_ACTIVE)
+        self._keeper.used(self._services.clock.now())
+        if self._keeper.state == _State.STATE_IDLE:
+            self._keeper.change(state=_State.STATE_ACTIVE)
+
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """Keep the session from being called unused in the block, and begin its idle time after it."""
+        self._uses += 1
+        try:
+            yield
+        finally:
+            self._uses -= 1
+            if not self.ended:
+                self.touch()
 
     async def execute(self, submission: Submission) -> AsyncIterator[bytes]:
         """Run new code, or replay what a repeated id stands for; return its events, serialized, up to Finished."""
         if self.operations.known(submission) is not None:
             return self.operations.watch(submission.operation_id, lenient=True)
-        if self._link is None or self._record.state != _State.STATE_ACTIVE:
+        if self.operations.link is None or self._keeper.state != _State.STATE_ACTIVE:
             await self.usable()
             if self.operations.known(submission) is not None:  # by another call, meanwhile
                 return self.operations.watch(submission.operation_id, lenient=True)
@@ -327,9 +386,7 @@ class Session:
 
     def start(self, work: Coroutine[None, None, None]) -> None:
         """Do something for this session that nobody waits for; it ends with the session at the latest."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(work, "call")
 
     # Changing.
 
@@ -339,151 +396,196 @@ class Session:
         idle_timeout: timedelta | None,
         extend: timedelta | None,
     ) -> None:
-        """Replace labels, set the idle timeout, put off the end: what is None stays. Counts as use."""
+        """Replace labels, set the idle timeout, put off the end: what is None stays. Counts as use.
+
+        :class:`BadFieldError` for an end that is too far away.
+        """
         self._check_ended()
-        self.touch()
+        fields: dict[str, object] = {}
         if labels is not None:
-            self._change(labels=dict(labels))
+            fields["labels"] = dict(labels)
         if idle_timeout is not None:
-            self._change(idle_timeout=idle_timeout)
+            fields["idle_timeout"] = idle_timeout
         if extend is not None:
-            self._change(expire_time=self.record.expire_time + extend)
-        await self.save()
+            fields["expire_time"] = self._put_off(extend)
+        self.touch()
+        if fields:
+            self._keeper.change(**fields)
+        await self._keeper.save()
+
+    def _put_off(self, extend: timedelta) -> datetime:
+        farthest = self._services.limits.lifetime_ahead
+        expire_time = self.record.expire_time + extend
+        if (expire_time - self._services.clock.now()).total_seconds() > farthest:
+            raise BadFieldError.at("extend_lifetime", f"the end must not be over {farthest:g} s ahead")
+        return expire_time
 
     async def reset(self, *, keep_files: bool) -> None:
         """Give the session a pristine interpreter; a crashed one gets a fresh sandbox.
 
-        A running operation is cancelled first. Raises what :meth:`usable` and the pool raise.
+        A running operation is cancelled first. Goes through, once begun, also when the caller is cancelled. Raises
+        what :meth:`usable` and the pool raise.
         """
         self._check_ended()
+        work = self._tasks.start(self._reset(keep_files=keep_files), "reset")
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if work.cancelled() and task is not None and not task.cancelling():
+                self._check_ended()  # it was the session's end that cancelled it, and nobody else
+            raise
+
+    async def _reset(self, *, keep_files: bool) -> None:
         async with self._changing:
             self._check_ended()
-            if self.record.state == _State.STATE_CRASHED:
+            if self._keeper.state == _State.STATE_CRASHED:
                 await self._reset_crashed()
             else:
                 await self._reset_interpreter(keep_files=keep_files)
         self.touch()
-        self.events.publish(session_changed=self.view())
-        await self.save()
 
     async def _reset_interpreter(self, *, keep_files: bool) -> None:
         link = await self.usable()
         try:
             await link.request(reset=runner_pb2.Reset(keep_files=keep_files))
         except (LinkClosed, TimeoutError, RequestFailed) as error:
+            self._check_alive()
             raise SessionBusyError("the sandbox did not answer; try again", retry_delay=0.5) from error
+        self._check_alive()
         self.operations.log.reset()
         if not keep_files:
             self.operations.log.forget_files()
+        # Named although it is the same: watchers are told that something happened.
+        self._keeper.change(execution_count=0, sandbox_id=self.record.sandbox_id)
+        await self._keeper.save_if_possible()
 
     async def _reset_crashed(self) -> None:
         services = self._services
         lease = await services.pool.acquire(self.record.template, self.session_id, services.limits.pool_wait)
+        link = await self._assign(lease)
+        gone = self.record.has_secret_env and not self._secret_env
+        fields = {
+            "state": _State.STATE_ACTIVE,
+            "state_detail": "secret_env is gone: it is kept nowhere" if gone else "",
+            "sandbox_id": lease.sandbox_id,
+            "generation": self.record.generation + 1,
+            "execution_count": 0,
+            "python_version": version_of(link.hello),
+        }
         self.operations.log.reset()
-        await self.take(lease)
-        if self.ended:  # deleted while the sandbox was being assigned
-            await services.pool.retire(self.record.sandbox_id, "the session has ended")
+        try:
+            # Before anything can run in it: after a kill right now the sandbox must be known as this session's.
+            await self._keeper.save_with(**fields)
             self._check_ended()
-        detail = (
-            ""
-            if self._secret_env or not self.record.has_secret_env
-            else "secret_env is gone: it is kept nowhere"
-        )
-        self._change(state=_State.STATE_ACTIVE, state_detail=detail, generation=self.record.generation + 1)
+        except BaseException:
+            link.hang_up()
+            await services.pool.retire(lease.sandbox_id, "its session could not take it")
+            raise
+        self._keeper.change(**fields)
+        self._listen_to(link)
 
     def _check_ended(self) -> None:
         if self.ended:
             raise SessionTerminatedError(f"session {self.session_id} has ended", resource=self.session_id)
 
+    # Ending.
+
     async def terminate(self, detail: str) -> None:
-        """End the session and its operations and give up its sandbox. Idempotent."""
-        if self.ended:
-            return
+        """End the session and its operations and give up its sandbox; return once that is saved. Idempotent.
+
+        It goes through also when the caller is cancelled. StoreUnavailableError when the end cannot be saved: the
+        session has ended all the same, and whoever calls next, the tick if nobody else, tries again.
+        """
+        if not self.ended:
+            sandbox_id = self._end(detail)
+            self._ending = spawn(self._wind_up(sandbox_id, detail), "end")
+        elif self._ending is not None and self._ending.done() and self._keeper.dirty:
+            self._ending = spawn(self._save_end(), "end")
+        if self._ending is not None:
+            await asyncio.shield(self._ending)
+
+    async def abandon(self, detail: str) -> None:
+        """End a session that nobody has been told of, and leave nothing of it."""
+        sandbox_id = self._end(detail)
+        self._ending = spawn(self._vanish(sandbox_id, detail), "abandon")
+        await asyncio.shield(self._ending)
+
+    def _end(self, detail: str) -> str:
         sandbox_id = self.record.sandbox_id
-        link = self._let_go()
-        self._linked.set()
+        self._hang_up()
         self.operations.end_all(f"the session ended: {detail}", execution_pb2.Operation.STATE_CANCELLED)
         now = self._services.clock.now()
-        self._change(state=_State.STATE_TERMINATED, state_detail=detail, end_time=now)
+        self._keeper.change(state=_ENDED, state_detail=detail, end_time=now, sandbox_id="")
         self._secret_env.clear()
         self.events.end()
-        if link is not None:
-            await link.close()
+        return sandbox_id
+
+    async def _wind_up(self, sandbox_id: str, detail: str) -> None:
         if sandbox_id:
             await self._services.pool.retire(sandbox_id, detail)
-        try:
-            await self.save()
-        finally:
-            await self._cancel_tasks()
-            self.operations.log.close()
-            self._services.on_ended(self.record.tenant, self.session_id)
+        await self._tasks.cancel()
+        await self._save_end()
+
+    async def _save_end(self) -> None:
+        await self._keeper.save()
+        self.operations.log.close()
+        self._services.on_ended(self.record.tenant, self.session_id)
+
+    async def _vanish(self, sandbox_id: str, detail: str) -> None:
+        record = self.record
+        if sandbox_id:
+            await self._services.pool.retire(sandbox_id, detail)
+        self._services.on_ended(record.tenant, self.session_id)
+        await self._tasks.cancel()
+        self.operations.log.delete()
+        # The write that failed or was cancelled may have happened all the same.
+        with contextlib.suppress(StoreUnavailableError):
+            await self._services.catalog.delete_session(record.tenant, self.session_id)
 
     async def tick(self, now: datetime) -> None:
         """Do what time asks for: become idle, end, save what use has changed."""
-        record = self.record
         if self.ended:
+            await self.terminate("")  # it could not be saved so far
             return
-        if self.operations.live:
-            self._last_active = now
-            self._dirty = True
-            record = self.record
+        self.operations.log.flush()
+        if self.operations.live or self._uses:
+            self._keeper.used(now)
+        record = self.record
         unused = now - record.last_active_time
         if now >= record.expire_time:
             await self.terminate("its lifetime is over")
         elif unused >= record.idle_timeout and not self._changing.locked():
             await self.terminate("it was idle for too long")
         else:
-            if (
-                record.state == _State.STATE_ACTIVE
-                and unused.total_seconds() >= self._services.limits.idle_after
-            ):
-                self._change(state=_State.STATE_IDLE)
-            if self._dirty:
-                await self.save()
-
-    # Its record.
-
-    def _change(self, **fields: object) -> None:
-        before = self.record
-        self._record = replace(before, **fields)  # type: ignore[arg-type]
-        self._execution_count = self._record.execution_count
-        self._dirty = True
-        if self.record.state != before.state:
-            check_transition(before.state, self.record.state)
-            _log.info("session state", state=_State.State.Name(self.record.state), **self._names())
-        if any(name in fields for name in ("state", "sandbox_id", "labels", "idle_timeout", "expire_time")):
-            self.events.publish(session_changed=self.view())
-
-    async def save(self) -> None:
-        """Write the record. StoreUnavailableError when that fails; the next tick tries again."""
-        self._dirty = False
-        try:
-            await self._services.catalog.put_session(self.record)
-        except StoreUnavailableError:
-            self._dirty = True
-            raise
-
-    def _save_soon(self) -> None:
-        self._dirty = True
-
-    def _names(self) -> dict[str, str]:
-        record = self.record
-        return {"tenant": record.tenant, "session_id": record.session_id, "sandbox_id": record.sandbox_id}
-
-    async def _cancel_tasks(self) -> None:
-        # The caller may be one of them: a session can be ended by what it does in the background.
-        others = [task for task in self._tasks if task is not asyncio.current_task()]
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+            idle_after = self._services.limits.idle_after
+            if record.state == _State.STATE_ACTIVE and unused.total_seconds() >= idle_after:
+                self._keeper.change(state=_State.STATE_IDLE)
+            if self._keeper.dirty:
+                await self._keeper.save()
 
     async def detach(self) -> None:
         """Let go of everything without ending anything: the control plane stops."""
-        await self._cancel_tasks()
-        link = self._let_go()
+        if self._ending is not None:
+            await asyncio.gather(self._ending, return_exceptions=True)
+        await self._tasks.cancel()
+        link = self.operations.journal.detach(for_good=True)
         if link is not None:
             await link.close()
-        if self._dirty and not self.ended:
-            await self.save()
+        if self._keeper.dirty:
+            await self._keeper.save_if_possible()
         self.events.end()
         self.operations.log.close()
+
+    async def save(self) -> None:
+        """Write the record. StoreUnavailableError when that fails; the next tick tries again."""
+        await self._keeper.save()
+
+    def check_invariants(self) -> None:
+        """Assert what must always hold between two events."""
+        self.operations.check_invariants()
+        if self._keeper.state in _WITHOUT_SANDBOX:
+            assert self.operations.link is None
+            assert not self.operations.live
+            assert self.record.sandbox_id == ""
+        assert self._uses >= 0

@@ -29,6 +29,11 @@ class SessionEvents:
         self._waiters: list[asyncio.Future[None]] = []
         self.ended = False
 
+    @property
+    def sequence(self) -> int:
+        """The number of the newest event."""
+        return self._sequence
+
     def publish(self, **event: Any) -> None:
         """Number and keep an event: ``publish(session_changed=…)``."""
         self._sequence += 1
@@ -36,7 +41,8 @@ class SessionEvents:
         message.time.FromDatetime(self._now())
         self._kept.append(message)
         self._bytes += message.ByteSize()
-        while len(self._kept) > KEPT_EVENTS or self._bytes > KEPT_BYTES:
+        # The newest stays, whatever its size: those who wait would never learn of it.
+        while len(self._kept) > KEPT_EVENTS or (self._bytes > KEPT_BYTES and len(self._kept) > 1):
             self._bytes -= self._kept.popleft().ByteSize()
         self._wake()
 

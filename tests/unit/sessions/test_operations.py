@@ -23,6 +23,7 @@ from sandbank_server.runners.link import RunnerLink
 from sandbank_server.sessions.live_operation import WINDOW_BYTES
 from sandbank_server.sessions.operation_log import OperationLog
 from sandbank_server.sessions.operations import Operations, Submission
+from sandbank_server.sessions.settling import settle
 
 from tests.fakes.supervisor_saboteur import (
     SANDBOX_ID,
@@ -74,7 +75,8 @@ async def served(tmp_path: Path, script: Callable[[Wire], Awaitable[None]]) -> A
     async with supervisor(tmp_path, greeted) as endpoint:
         link = await RunnerLink.connect(endpoint, SANDBOX_ID, 5)
         link.set_sink(Sink(operations))
-        operations.link = link
+        operations.journal.attach(link)
+        link.add_close_callback(lambda _link: operations.journal.detach(for_good=True))
         try:
             yield operations
         finally:
@@ -134,10 +136,11 @@ async def test_a_forged_event_ends_the_link(tmp_path: Path, forged: dict[str, ru
         wire.send(**forged)
 
     async with served(tmp_path, script) as operations:
-        assert operations.link is not None
+        link = operations.link
+        assert link is not None
         operations.submit(submission("op"))
-        await operations.link.closed.wait()
-        assert isinstance(operations.link.error, RunnerViolation)
+        await link.closed.wait()
+        assert isinstance(link.error, RunnerViolation)
 
 
 async def test_a_watcher_that_fell_behind_reads_the_journal(tmp_path: Path) -> None:
@@ -185,13 +188,14 @@ async def test_a_forged_page_ends_the_link_and_the_watch(tmp_path: Path, page: r
         wire.send(reply=runner_pb2.Reply(request_id=request.request_id, page=page))
 
     async with served(tmp_path, script) as operations:
-        assert operations.link is not None
+        link = operations.link
+        assert link is not None
         operations.submit(submission("op"))
         await _all(operations.watch("op"))
         with pytest.raises(EventsEvictedError):
             await _all(operations.watch("op"))
-        await operations.link.closed.wait()
-        assert isinstance(operations.link.error, RunnerViolation)
+        await link.closed.wait()
+        assert isinstance(link.error, RunnerViolation)
 
 
 async def test_evicted_events_are_said_to_be_gone(tmp_path: Path) -> None:
@@ -232,7 +236,7 @@ async def test_a_lost_sandbox_ends_every_operation(tmp_path: Path) -> None:
             await operations.live["runs"].changed()
         watches = asyncio.gather(collect(operations, "runs"), collect(operations, "waits"))
         await asyncio.sleep(0)
-        operations.link = None
+        operations.journal.detach(for_good=True)
         operations.end_all("the sandbox died")
         runs, waits = await watches
         assert [event.sequence for event in runs] == [1, 2]
@@ -292,8 +296,13 @@ async def test_a_found_sandbox_is_matched_with_the_log(tmp_path: Path) -> None:
         after = request.fetch.after_sequence
         page = runner_pb2.Page(first_sequence=after + 1, events=told[after:], first_kept_sequence=1)
         wire.send(reply=runner_pb2.Reply(request_id=request.request_id, page=page))
+        request = await wire.receive()
+        failure = runner_pb2.Failure(reason="OPERATION_NOT_FOUND")
+        wire.send(reply=runner_pb2.Reply(request_id=request.request_id, failure=failure))
 
     async with served(tmp_path, script) as operations:
+        link = operations.link
+        assert link is not None
         for name in ("done", "runs", "never"):
             operations.log.dispatch(name, "digest", 1)
         hello = runner_pb2.Hello(
@@ -302,8 +311,9 @@ async def test_a_found_sandbox_is_matched_with_the_log(tmp_path: Path) -> None:
                 runner_pb2.OperationSummary(operation_id="runs", last_sequence=7),
             ]
         )
-        assert operations.resynchronise(hello) == ["done"]
-        await operations.settle("done")
+        assert operations.resynchronise(hello) == ["done", "never"]
+        await settle(operations, "done", link)
+        await settle(operations, "never", link)
         states = {name: (entry.state, entry.outcome) for name, entry in operations.log.newest_first(9, 9)}
         assert states["done"] == (Operation.STATE_SUCCEEDED, Operation.OUTCOME_COMMITTED)
         assert states["never"] == (Operation.STATE_CRASHED, Operation.OUTCOME_NOT_STARTED)

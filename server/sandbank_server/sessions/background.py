@@ -1,0 +1,50 @@
+"""Tasks that nobody waits for: they belong to a session, not to the call that happened to start them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from contextvars import Context
+
+import structlog
+
+_log = structlog.get_logger("sandbank.session")
+
+
+def spawn(work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+    """Start a task in an empty context, so that its log lines do not carry a call's request id for ever.
+
+    What it raises is logged when it ends, whether or not somebody waits for it.
+    """
+    task = asyncio.get_running_loop().create_task(work, name=name, context=Context())
+    task.add_done_callback(_look_at)
+    return task
+
+
+def _look_at(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.debug("a background task failed", task=task.get_name(), exc_info=error)
+
+
+class Tasks:
+    """The tasks of one session that end with it at the latest."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Start a task."""
+        task = spawn(work, name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    async def cancel(self) -> None:
+        """End all of them, but for the one that asks."""
+        others = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)

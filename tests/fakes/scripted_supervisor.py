@@ -1,0 +1,257 @@
+"""A supervisor that behaves, step by step as the test says, behind a real Unix socket.
+
+It keeps a journal and answers requests as `runner.proto` says. What runs, ends, breaks or dies is the test's to say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from sandbank.v1 import execution_pb2
+from sandbank_runner.v1 import runner_pb2
+from sandbank_server.runtimes.base import Endpoint
+
+from tests.fakes.supervisor_saboteur import Wire
+
+Operation = execution_pb2.Operation
+Answer = Callable[[runner_pb2.ToRunner, runner_pb2.Reply], bool]
+"""Changes a reply; False keeps it back for ever."""
+
+
+class Journalled:
+    """One operation in the journal. ``dropped``: how many of its first events are gone."""
+
+    def __init__(self, submit: runner_pb2.Submit) -> None:
+        self.submit = submit
+        self.events: list[bytes] = []
+        self.dropped = 0
+        self.operation = Operation(operation_id=submit.operation_id, state=Operation.STATE_PENDING)
+        self.effects_lost = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether it came to its end."""
+        return self.operation.state not in (Operation.STATE_PENDING, Operation.STATE_RUNNING)
+
+
+class ScriptedSupervisor:
+    """One sandbox. ``answer`` may be replaced by a test to change replies or keep them back."""
+
+    def __init__(self, directory: Path, sandbox_id: str) -> None:
+        directory.mkdir(parents=True)
+        self.sandbox_id = sandbox_id
+        self.endpoint = Endpoint(str(directory), "s", os.getuid())
+        self.session_id = ""
+        self.boot_id = f"boot of {sandbox_id}"
+        self.python_version = "3.13.5"
+        self.execution_count = 0
+        self.journal: dict[str, Journalled] = {}
+        self.replaced: runner_pb2.InterpreterReplaced | None = None
+        self.assigned: runner_pb2.Assign | None = None
+        self.asked: list[runner_pb2.ToRunner] = []
+        self.hello: dict[str, object] = {}
+        """Fields of Hello that the test wants otherwise."""
+        self.answer: Answer = lambda _request, _reply: True
+        self.on_open: Callable[[Wire], None] = lambda _wire: None
+        self.files: Callable[[Wire], asyncio.Future[None]] | None = None
+        """Serves a FILES connection, once it is open."""
+        self.listed = True
+        """Whether Hello tells of the journal."""
+        self.wires: list[Wire] = []
+        self.dials = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+
+    # Life.
+
+    async def listen(self) -> None:
+        """Begin to accept."""
+        self._server = await asyncio.start_unix_server(self._serve, f"{self.endpoint.directory}/s")
+
+    def drop(self) -> None:
+        """Close every connection; listen on."""
+        wires, self.wires = self.wires, []
+        for wire in wires:
+            wire.writer.transport.abort()
+
+    async def die(self) -> None:
+        """Be gone, as after SIGKILL."""
+        if self._server is not None:
+            server, self._server = self._server, None
+            server.close()
+            self.drop()
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{self.endpoint.directory}/s")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still listens."""
+        return self._server is not None
+
+    # What the test lets happen.
+
+    def push(self, operation_id: str, **kind: object) -> None:
+        """Journal the next event of an operation and send it."""
+        record = self.journal[operation_id]
+        event = execution_pb2.OperationEvent(
+            session_id=self.session_id,
+            operation_id=operation_id,
+            sequence=record.dropped + len(record.events) + 1,
+            **kind,
+        )
+        event.time.FromSeconds(1_900_000_000)
+        record.events.append(event.SerializeToString())
+        events = runner_pb2.Events(
+            operation_id=operation_id, first_sequence=event.sequence, events=[record.events[-1]]
+        )
+        self.tell(events=events)
+
+    def tell(self, **message: object) -> None:
+        """Send something unasked on the newest connection, if there is one."""
+        if self.wires:
+            self.wires[-1].send(**message)
+
+    def start(self, operation_id: str) -> None:
+        """Let an operation begin."""
+        self.execution_count += 1
+        record = self.journal[operation_id]
+        record.operation.state = Operation.STATE_RUNNING
+        record.operation.execution_count = self.execution_count
+        self.push(operation_id, started=execution_pb2.Started())
+
+    def output(self, operation_id: str, data: bytes) -> None:
+        """Let an operation write."""
+        self.push(operation_id, output=execution_pb2.Output(stream="OUTPUT_STREAM_STDOUT", data=data))
+
+    def finish(self, operation_id: str, state: int = Operation.STATE_SUCCEEDED, **fields: object) -> None:
+        """Let an operation end."""
+        outcomes = {
+            Operation.STATE_SUCCEEDED: Operation.OUTCOME_COMMITTED,
+            Operation.STATE_FAILED: Operation.OUTCOME_PARTIAL,
+        }
+        record = self.journal[operation_id]
+        given = {"state": state, "outcome": outcomes.get(state, Operation.OUTCOME_ROLLED_BACK), **fields}
+        record.operation = Operation(
+            session_id=self.session_id,
+            operation_id=operation_id,
+            execution_count=record.operation.execution_count,
+            **given,
+        )
+        self.push(operation_id, finished=execution_pb2.Finished(operation=record.operation))
+
+    def run(self, operation_id: str, **fields: object) -> None:
+        """Let an operation begin and succeed."""
+        self.start(operation_id)
+        self.finish(operation_id, **fields)
+
+    def replace_interpreter(self, reason: str = "killed by SIGSEGV", operation_id: str = "") -> None:
+        """Let the interpreter die, and with it the effects of everything that has run."""
+        for record in self.journal.values():
+            record.effects_lost = record.finished
+        number = self.replaced.number + 1 if self.replaced else 1
+        self.replaced = runner_pb2.InterpreterReplaced(
+            operation_id=operation_id, reason=reason, state_lost=True, number=number
+        )
+        self.tell(interpreter_replaced=self.replaced)
+
+    def evict(self, operation_id: str, count: int) -> None:
+        """Forget the first events of an operation."""
+        record = self.journal[operation_id]
+        del record.events[:count]
+        record.dropped += count
+
+    # The protocol.
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        wire = Wire(reader, writer)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            self.dials += 1
+            seen = self._greet(wire)
+            opened = await wire.receive()
+            if opened.open.purpose == runner_pb2.PURPOSE_FILES:
+                if self.files is not None:
+                    await self.files(wire)
+                await reader.read()
+                return
+            self.wires.append(wire)
+            self._catch_up(seen)
+            self.on_open(wire)
+            while True:
+                self._handle(wire, await wire.receive())
+        writer.close()
+
+    def _greet(self, wire: Wire) -> dict[str, int]:
+        summaries = [
+            runner_pb2.OperationSummary(
+                operation_id=name,
+                finished=record.finished,
+                last_sequence=record.dropped + len(record.events),
+                first_kept_sequence=record.dropped + 1,
+                effects_lost=record.effects_lost,
+            )
+            for name, record in self.journal.items()
+            if self.listed and not (record.finished and not record.events)
+        ]
+        fields = {
+            "session_id": self.session_id,
+            "python_version": self.python_version,
+            "execution_count": self.execution_count,
+            "operations": summaries,
+            "last_replaced": self.replaced,
+            "sandbox_id": self.sandbox_id,
+            "boot_id": self.boot_id,
+        }
+        wire.hello(**{**fields, **self.hello})
+        return {name: record.dropped + len(record.events) for name, record in self.journal.items()}
+
+    def _catch_up(self, seen: dict[str, int]) -> None:
+        for name, record in self.journal.items():
+            told = seen.get(name, 0)
+            fresh = record.events[max(0, told - record.dropped) :]
+            if fresh:
+                self.tell(events=runner_pb2.Events(operation_id=name, first_sequence=told + 1, events=fresh))
+
+    def _handle(self, wire: Wire, request: runner_pb2.ToRunner) -> None:
+        self.asked.append(request)
+        kind = request.WhichOneof("message")
+        if kind == "submit":
+            self.journal.setdefault(request.submit.operation_id, Journalled(request.submit))
+            return
+        reply = runner_pb2.Reply(request_id=request.request_id)
+        if kind == "assign":
+            self.assigned = request.assign
+            self.session_id = request.assign.session_id
+        elif kind == "reset":
+            self.execution_count = 0
+        elif kind in ("fetch", "get_operation", "cancel"):
+            self._about(getattr(request, kind), reply)
+        if self.answer(request, reply):
+            wire.send(reply=reply)
+
+    def _about(
+        self, asked: runner_pb2.Fetch | runner_pb2.GetOperation | runner_pb2.Cancel, reply: runner_pb2.Reply
+    ) -> None:
+        record = self.journal.get(asked.operation_id)
+        if record is None:
+            reply.failure.reason = "OPERATION_NOT_FOUND"
+        elif isinstance(asked, runner_pb2.Fetch):
+            first = max(asked.after_sequence, record.dropped) + 1
+            page = reply.page
+            page.first_sequence, page.first_kept_sequence = first, record.dropped + 1
+            page.events.extend(record.events[first - 1 - record.dropped :][:100])
+        else:
+            operation = Operation()
+            operation.CopyFrom(record.operation)
+            operation.session_id = self.session_id
+            reply.operation = operation.SerializeToString()
