@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
-import structlog
 from sandbank.v1 import execution_pb2, transaction_pb2
 
-from sandbank_server.errors import DomainError
 from sandbank_server.grpc_api import validation as check
 from sandbank_server.grpc_api.call import CallContext
 from sandbank_server.grpc_api.limits import RequestLimits
 from sandbank_server.grpc_api.paging import PageTokens
 from sandbank_server.grpc_api.run_collector import RunCollector
+from sandbank_server.grpc_api.shapes import Final, ends_with_final
 from sandbank_server.ids import IdFactory
+from sandbank_server.sessions.live_operation import LastEvent
 from sandbank_server.sessions.manager import SessionManager
 from sandbank_server.sessions.operations import Submission
-from sandbank_server.sessions.session import Session
-
-_log = structlog.get_logger("sandbank.execution")
 
 
 class ExecutionService:
@@ -32,23 +30,22 @@ class ExecutionService:
         self._limits = limits
         self._tokens = tokens
 
+    @ends_with_final
     async def Execute(self, request: execution_pb2.ExecuteRequest, call: CallContext) -> AsyncIterator[bytes]:
         """Run code and stream its events."""
         submission = self._submission(request, call, "")
-        session = await self._sessions.usable(call.tenant, request.session_id)
-        events = await session.execute(submission)
+        events = await self._sessions.execute(call.tenant, submission)
         if request.cancel_on_disconnect:
-            call.on_cancelled(lambda: self._cancel_soon(session, submission.operation_id))
+            self._cancel_when_gone(submission, call)
         async for event in events:
-            yield event
+            yield Final(event) if isinstance(event, LastEvent) else event
 
     async def Run(self, request: execution_pb2.RunRequest, call: CallContext) -> execution_pb2.RunResponse:
         """Run code and answer once, with everything."""
         submission = self._submission(request.execute, call, "execute.")
-        session = await self._sessions.usable(call.tenant, request.execute.session_id)
-        events = await session.execute(submission)
+        events = await self._sessions.execute(call.tenant, submission)
         if request.execute.cancel_on_disconnect:
-            call.on_cancelled(lambda: self._cancel_soon(session, submission.operation_id))
+            self._cancel_when_gone(submission, call)
         collector = RunCollector(self._limits.message_bytes)
         async for event in events:
             collector.add(event)
@@ -95,15 +92,9 @@ class ExecutionService:
         check.refuse_unbuilt("allow_input", asked=request.allow_input)
         check.refuse_unbuilt("include_files", asked=request.include_files)
 
-    def _cancel_soon(self, session: Session, operation_id: str) -> None:
-        session.start(self._cancel(session, operation_id))
-
-    @staticmethod
-    async def _cancel(session: Session, operation_id: str) -> None:
-        try:
-            await session.operations.cancel(operation_id)
-        except DomainError as error:
-            _log.warning("not cancelled after a disconnect", operation_id=operation_id, reason=error.reason)
+    def _cancel_when_gone(self, submission: Submission, call: CallContext) -> None:
+        tenant, session_id = call.tenant, submission.request.session_id
+        call.on_cancelled(lambda: self._sessions.cancel_soon(tenant, session_id, submission.operation_id))
 
     async def WatchOperation(
         self, request: execution_pb2.WatchOperationRequest, call: CallContext
@@ -112,10 +103,10 @@ class ExecutionService:
         check.check_id(request.session_id, "session_id")
         check.check_id(request.operation_id, "operation_id")
         after = check.check_count(request.after_sequence, "after_sequence", default=0, limit=2**63 - 1)
-        async for event in self._sessions.watch_operation(
-            call.tenant, request.session_id, request.operation_id, after
-        ):
-            yield event
+        watch = self._sessions.watch_operation(call.tenant, request.session_id, request.operation_id, after)
+        async with aclosing(watch) as events:
+            async for event in events:
+                yield event
 
     async def GetOperation(
         self, request: execution_pb2.GetOperationRequest, call: CallContext

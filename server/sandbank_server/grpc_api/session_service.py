@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from datetime import datetime, timedelta
 
 from sandbank.v1 import session_pb2
@@ -153,5 +154,6 @@ class SessionService:
             ended = await self._sessions.get(call.tenant, session_id)
             yield session_pb2.SessionEvent(sequence=max(request.after_sequence, 1), session_changed=ended)
             return
-        async for event in session.watch(request.after_sequence):
-            yield event
+        async with aclosing(session.watch(request.after_sequence)) as events:
+            async for event in events:
+                yield event

@@ -16,6 +16,7 @@ from sandbank.v1 import session_pb2
 
 from sandbank_server.catalog.base import SessionRecord
 from sandbank_server.errors import RequestIdReusedError, SandboxLostBeforeStartError, StoreUnavailableError
+from sandbank_server.sessions.log_store import LogStore
 from sandbank_server.sessions.operation_log import OperationLog
 from sandbank_server.sessions.ports import SessionServices
 from sandbank_server.sessions.session import Session
@@ -57,9 +58,9 @@ class NewSession:
 class SessionFactory:
     """Makes sessions; a repeated request gets the session that it made before."""
 
-    def __init__(self, services: SessionServices, log_path: Callable[[str, str], str]) -> None:
+    def __init__(self, services: SessionServices, logs: LogStore) -> None:
         self._services = services
-        self._log_path = log_path
+        self._logs = logs
         self._under_way: dict[tuple[str, str], asyncio.Future[SessionRecord | None]] = {}
 
     async def create(self, new: NewSession, register: Callable[[Session], None]) -> SessionRecord:
@@ -129,7 +130,7 @@ class SessionFactory:
 
     def _open_log(self, new: NewSession, session_id: str) -> OperationLog:
         try:
-            return OperationLog(self._log_path(new.tenant, session_id), session_id)
+            return self._logs.open(new.tenant, session_id)
         except OSError as error:
             raise StoreUnavailableError("the operation log cannot be made", retry_delay=5.0) from error
 

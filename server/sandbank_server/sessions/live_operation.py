@@ -18,6 +18,10 @@ WINDOW_BYTES = 256 * 1024
 WINDOW_EVENTS = 512
 
 
+class LastEvent(bytes):
+    """An operation's serialized Finished: nothing follows, so that who sends it need not wait to see."""
+
+
 class LiveOperation:
     """The window of one operation. ``last`` is the sequence of the newest event, 0 before the first."""
 

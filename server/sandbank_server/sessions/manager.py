@@ -1,33 +1,33 @@
-"""All sessions of the installation: made, found, listed, ended, and taken up again after a restart."""
+"""All sessions of the installation: made, found, ended, and taken up again after a restart."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from sandbank.v1 import execution_pb2, session_pb2
 
-from sandbank_server.catalog.base import SessionRecord
+from sandbank_server.catalog.base import CatalogError, SessionRecord
 from sandbank_server.errors import (
     DomainError,
     DrainingError,
     SessionNotFoundError,
     SessionTerminatedError,
+    StoreUnavailableError,
 )
-from sandbank_server.runners.frames import RunnerViolation
+from sandbank_server.sessions.background import spawn
 from sandbank_server.sessions.creation import NewSession, SessionFactory
+from sandbank_server.sessions.log_store import LogStore
 from sandbank_server.sessions.operation_log import OperationLog
-from sandbank_server.sessions.operations import Operations, detached_operations
+from sandbank_server.sessions.operations import Operations, Submission, detached_operations
 from sandbank_server.sessions.ports import SandboxLease, SessionServices
 from sandbank_server.sessions.session import Session
 from sandbank_server.sessions.views import session_message
 
-_State = session_pb2.Session
 _log = structlog.get_logger("sandbank.sessions")
 
 TICK_SECONDS = 1.0
@@ -43,7 +43,8 @@ class SessionManager:
     def __init__(self, services: SessionServices) -> None:
         self._services = replace(services, on_ended=self._ended)
         self._sessions: dict[Key, Session] = {}
-        self._factory = SessionFactory(self._services, self._log_path)
+        self._logs = LogStore(services.log_directory)
+        self._factory = SessionFactory(self._services, self._logs)
         self._tasks: list[asyncio.Task[None]] = []
         self._draining = False
 
@@ -54,62 +55,65 @@ class SessionManager:
         return await self._services.catalog.live_sessions()
 
     async def adopt(self, records: Iterable[SessionRecord], leases: Mapping[str, SandboxLease]) -> None:
-        """Take up the sessions of an earlier control plane; ``leases`` by session id, those that are still there."""
-        await asyncio.gather(*(self._adopt(record, leases.get(record.session_id)) for record in records))
+        """Take up the sessions of an earlier control plane; ``leases`` by session id, those that are still there.
 
-    async def _adopt(self, record: SessionRecord, lease: SandboxLease | None) -> None:
-        log = OperationLog(self._log_path(record.tenant, record.session_id), record.session_id)
-        session = Session(record, self._services, log)
-        self._sessions[record.tenant, record.session_id] = session
-        if record.state == _State.STATE_CRASHED:
-            session.operations.end_all("the session had crashed")
-            return
-        if lease is None:
-            session.sandbox_lost("the sandbox died while the control plane was away")
-        else:
+        Returns once all are in memory; what their sandboxes did meanwhile is then still being fetched.
+        :class:`CatalogError` when an operation log cannot be read: without it code could run twice.
+        """
+        for record in records:
+            key = record.tenant, record.session_id
             try:
-                session.adopt(lease.link)
-            except RunnerViolation as error:
-                _log.error(
-                    "a session's sandbox was not adopted", reason=str(error), session_id=record.session_id
-                )
-                lease.link.hang_up()
-                session.sandbox_lost("the sandbox was not what it should be when the control plane came back")
-        with contextlib.suppress(DomainError):
-            await session.save()
+                log = self._logs.open(*key)
+            except OSError as error:
+                raise CatalogError(
+                    f"the operation log of session {record.session_id} cannot be opened: {error.strerror}"
+                ) from error
+            session = self._sessions[key] = Session(record, self._services, log)
+            lease = leases.get(record.session_id)
+            session.resume(None if lease is None else lease.link)
+        await self._save_all()
+
+    async def _save_all(self) -> None:
+        await asyncio.gather(*(session.save_if_possible() for session in self._sessions.values()))
 
     def start(self) -> None:
         """Begin to watch the time."""
-        loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._tick()), loop.create_task(self._purge())]
+        started = self._services.clock.now()
+        self._tasks = [spawn(self._tick(), "sessions tick"), spawn(self._purge(started), "sessions purge")]
 
     def drain(self) -> None:
-        """Take no new sessions."""
+        """Take no new sessions, and send those away who watch sessions: such a call would never end."""
         self._draining = True
+        for session in self._sessions.values():
+            session.events.drain()
 
     async def end_all(self, detail: str) -> None:
-        """End every session."""
-        await asyncio.gather(*(session.terminate(detail) for session in list(self._sessions.values())))
+        """End every session, also where that cannot be saved."""
+        ends = (session.terminate(detail) for session in list(self._sessions.values()))
+        for result in await asyncio.gather(*ends, return_exceptions=True):
+            if isinstance(result, BaseException):
+                _log.error("the end of a session could not be saved", reason=str(result))
 
     async def close(self) -> None:
         """Let go of every session without ending it."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(
-            *(session.detach() for session in self._sessions.values()), return_exceptions=True
-        )
+        sessions = list(self._sessions.values())
+        for result in await asyncio.gather(
+            *(session.detach() for session in sessions), return_exceptions=True
+        ):
+            if isinstance(result, BaseException):
+                _log.error("a session was not let go of as it should be", exc_info=result)
         self._sessions.clear()
 
-    # Use.
+    # Sessions.
 
     async def create(self, new: NewSession) -> session_pb2.Session:
         """Make a session, or return the one that the same request made."""
         if self._draining:
             raise DrainingError("the server is shutting down", retry_delay=1.0)
-        record = await self._factory.create(new, self._register)
-        live = self._sessions.get((new.tenant, record.session_id))
-        return live.view() if live is not None else session_message(record)
+        return self.overlay(await self._factory.create(new, self._register))
 
     def _register(self, session: Session) -> None:
         self._sessions[session.record.tenant, session.session_id] = session
@@ -119,10 +123,10 @@ class SessionManager:
 
     def live_states(self) -> list[int]:
         """Return the state of every session that has not ended."""
-        return [session.record.state for session in self._sessions.values()]
+        return [session.record.state for session in self._sessions.values() if not session.ended]
 
     def live(self, tenant: str, session_id: str) -> Session | None:
-        """Return a session that has not ended, or None."""
+        """Return a session that has not ended (or whose end is being saved), or None."""
         return self._sessions.get((tenant, session_id))
 
     async def usable(self, tenant: str, session_id: str) -> Session:
@@ -130,6 +134,7 @@ class SessionManager:
         session = self._sessions.get((tenant, session_id))
         if session is None:
             await self._ended_record(tenant, session_id)
+        if session is None or session.ended:
             raise SessionTerminatedError(f"session {session_id} has ended", resource=session_id)
         return session
 
@@ -146,16 +151,6 @@ class SessionManager:
             raise SessionNotFoundError(f"no session {session_id}", resource=session_id)
         return record
 
-    @contextlib.asynccontextmanager
-    async def _ended_operations(self, tenant: str, session_id: str) -> AsyncIterator[Operations]:
-        """Yield the operations of a session that has ended, for reading. :class:`SessionNotFoundError`."""
-        await self._ended_record(tenant, session_id)
-        log = OperationLog(self._log_path(tenant, session_id), session_id)
-        try:
-            yield detached_operations(log, self._services.clock.now)
-        finally:
-            log.close()
-
     async def delete(self, tenant: str, session_id: str) -> None:
         """End a session. Idempotent; :class:`SessionNotFoundError` for one that never was."""
         session = self._sessions.get((tenant, session_id))
@@ -169,34 +164,49 @@ class SessionManager:
         session = self._sessions.get((record.tenant, record.session_id))
         return session.view() if session is not None else session_message(record)
 
-    async def get_operation(self, tenant: str, session_id: str, operation_id: str) -> execution_pb2.Operation:
-        """Return an operation, in every state of the session."""
+    def sandbox_exited(self, session_id: str, sandbox_id: str, reason: str) -> None:
+        """Take note that a sandbox died: the pool's word."""
+        for session in self._sessions.values():
+            if session.session_id == session_id and session.record.sandbox_id == sandbox_id:
+                session.sandbox_lost(reason)
+                return
+
+    # Operations, in every state of their session.
+
+    async def execute(self, tenant: str, submission: Submission) -> AsyncGenerator[bytes, None]:
+        """Run new code, or replay what a repeated id stands for; return the events, serialized, up to Finished."""
+        session_id = submission.request.session_id
         session = self._sessions.get((tenant, session_id))
-        if session is not None:
-            return await session.operations.get(operation_id)
-        async with self._ended_operations(tenant, session_id) as operations:
-            return await operations.get(operation_id)
+        if session is not None and not session.ended:
+            return await session.execute(submission)
+        operations = await self._operations(tenant, session_id)
+        if operations.known(submission) is None:
+            raise SessionTerminatedError(f"session {session_id} has ended", resource=session_id)
+        return operations.watch(submission.operation_id, lenient=True)
+
+    async def get_operation(self, tenant: str, session_id: str, operation_id: str) -> execution_pb2.Operation:
+        """Return an operation."""
+        return await (await self._operations(tenant, session_id)).get(operation_id)
 
     async def cancel_operation(
         self, tenant: str, session_id: str, operation_id: str
     ) -> execution_pb2.Operation:
         """Record the wish to end an operation; of a finished one, return that one."""
+        return await (await self._operations(tenant, session_id)).cancel(operation_id)
+
+    def cancel_soon(self, tenant: str, session_id: str, operation_id: str) -> None:
+        """Cancel an operation for somebody who does not wait for it."""
         session = self._sessions.get((tenant, session_id))
-        if session is not None:
-            return await session.operations.cancel(operation_id)
-        return await self.get_operation(tenant, session_id, operation_id)
+        if session is not None and not session.ended:
+            session.start(_cancel(session, operation_id))
 
     async def watch_operation(
         self, tenant: str, session_id: str, operation_id: str, after: int
-    ) -> AsyncIterator[bytes]:
-        """Yield an operation's events after a sequence, up to Finished; in every state of the session."""
-        session = self._sessions.get((tenant, session_id))
-        if session is not None:
-            async for event in session.operations.watch(operation_id, after):
-                yield event
-            return
-        async with self._ended_operations(tenant, session_id) as operations:
-            async for event in operations.watch(operation_id, after):
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield an operation's events after a sequence, up to Finished."""
+        operations = await self._operations(tenant, session_id)
+        async with aclosing(operations.watch(operation_id, after)) as events:
+            async for event in events:
                 yield event
 
     async def list_operations(
@@ -206,18 +216,18 @@ class SessionManager:
 
         That is 0 when there are no more.
         """
+        return _page((await self._operations(tenant, session_id)).log, before, count)
+
+    async def _operations(self, tenant: str, session_id: str) -> Operations:
         session = self._sessions.get((tenant, session_id))
         if session is not None:
-            return _page(session.operations.log, before, count)
-        async with self._ended_operations(tenant, session_id) as operations:
-            return _page(operations.log, before, count)
-
-    def sandbox_exited(self, session_id: str, sandbox_id: str, reason: str) -> None:
-        """Take note that a sandbox died: the pool's word."""
-        for session in self._sessions.values():
-            if session.session_id == session_id and session.record.sandbox_id == sandbox_id:
-                session.sandbox_lost(reason)
-                return
+            return session.operations
+        await self._ended_record(tenant, session_id)
+        try:
+            log = await self._logs.read(tenant, session_id)
+        except OSError as error:
+            raise StoreUnavailableError("the operation log cannot be read", retry_delay=5.0) from error
+        return detached_operations(log, self._services.clock.now)
 
     # Time.
 
@@ -225,30 +235,51 @@ class SessionManager:
         while True:
             await self._services.clock.sleep(TICK_SECONDS)
             now = self._services.clock.now()
-            for session in list(self._sessions.values()):
-                try:
-                    await session.tick(now)
-                except Exception:  # noqa: BLE001 - one session's trouble is not the others'
-                    _log.exception("a session's tick failed", session_id=session.session_id)
+            # Together, so that what is saved goes into few transactions.
+            ticks = [self._tick_session(session, now) for session in self._sessions.values()]
+            unsaved = sum(await asyncio.gather(*ticks))
+            if unsaved:
+                _log.warning("sessions could not be saved; it is tried again", count=unsaved)
 
-    async def _purge(self) -> None:
+    async def _tick_session(self, session: Session, now: datetime) -> bool:
+        """Return whether the catalog refused it."""
+        try:
+            await session.tick(now)
+        except StoreUnavailableError:
+            return True
+        except Exception:  # noqa: BLE001 - one session's trouble is not the others'
+            _log.exception("a session's tick failed", session_id=session.session_id)
+        return False
+
+    async def _purge(self, started: datetime) -> None:
+        clock, catalog = self._services.clock, self._services.catalog
+        swept = False
         while True:
-            kept = timedelta(seconds=self._services.limits.readable_after_end)
             try:
-                for tenant, session_id in await self._services.catalog.purge_sessions(
-                    self._services.clock.now() - kept
-                ):
-                    with contextlib.suppress(FileNotFoundError):
-                        os.unlink(self._log_path(tenant, session_id))
+                kept = timedelta(seconds=self._services.limits.readable_after_end)
+                for key in await catalog.purge_sessions(clock.now() - kept):
+                    self._logs.remove(*key)
+                if not swept:
+                    await self._sweep(started)
+                    swept = True
+            except StoreUnavailableError as error:
+                _log.warning("ended sessions could not be purged", reason=error.message)
             except Exception:  # noqa: BLE001 - tried again later
                 _log.exception("ended sessions could not be purged")
-            await self._services.clock.sleep(PURGE_SECONDS)
+            await clock.sleep(PURGE_SECONDS)
 
-    def _log_path(self, tenant: str, session_id: str) -> str:
-        # Both are ids of ours or checked against [A-Za-z0-9._-]{1,128}; a tenant gets a directory of its own.
-        directory = os.path.join(self._services.log_directory, f"t-{tenant}")
-        os.makedirs(directory, mode=0o700, exist_ok=True)
-        return os.path.join(directory, f"{session_id}.log")
+    async def _sweep(self, started: datetime) -> None:
+        """Remove the logs of sessions that nobody knows: a kill came between the file and the catalog's row."""
+        for key in list(self._logs.made_before(started.timestamp())):
+            if key not in self._sessions and await self._services.catalog.get_session(*key) is None:
+                self._logs.remove(*key)
+
+
+async def _cancel(session: Session, operation_id: str) -> None:
+    try:
+        await session.operations.cancel(operation_id)
+    except DomainError as error:
+        _log.warning("not cancelled after a disconnect", operation_id=operation_id, reason=error.reason)
 
 
 def _page(log: OperationLog, before: int | None, count: int) -> tuple[list[execution_pb2.Operation], int]:

@@ -7,7 +7,7 @@ a :class:`LiveOperation` (while it is queued or runs), the journal in the sandbo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,7 +26,7 @@ from sandbank_server.runners.checks import check_event, parse_operation
 from sandbank_server.runners.frames import RunnerViolation
 from sandbank_server.runners.link import LinkClosed, RequestFailed, RunnerLink
 from sandbank_server.sessions.journal_reader import Evicted, JournalReader
-from sandbank_server.sessions.live_operation import LiveOperation
+from sandbank_server.sessions.live_operation import LastEvent, LiveOperation
 from sandbank_server.sessions.log_entry import LogEntry
 from sandbank_server.sessions.operation_log import OperationLog
 
@@ -165,7 +165,7 @@ class Operations:
     def _finish(self, live: LiveOperation, operation: execution_pb2.Operation, data: bytes) -> None:
         # The log first: whoever sees Finished may rely on GetOperation ever after.
         self.log.finish(operation, live.last + 1)
-        live.push(data, finished=True)
+        live.push(LastEvent(data), finished=True)
         self.live.pop(live.operation_id, None)
         self._on_finished(operation)
 
@@ -240,7 +240,9 @@ class Operations:
 
     # Watching.
 
-    def watch(self, operation_id: str, after: int = 0, *, lenient: bool = False) -> AsyncIterator[bytes]:
+    def watch(
+        self, operation_id: str, after: int = 0, *, lenient: bool = False
+    ) -> AsyncGenerator[bytes, None]:
         """Yield the serialized events after ``after`` and those to come, up to Finished.
 
         :class:`EventsEvictedError` when they are gone; with ``lenient`` what is left is Finished alone then, which is
@@ -251,7 +253,7 @@ class Operations:
 
     async def _follow(
         self, live: LiveOperation | None, operation_id: str, cursor: int, *, lenient: bool
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         while live is not None:
             batch = live.after(cursor) if cursor < live.last else ()
             if batch is None:
@@ -279,7 +281,7 @@ class Operations:
             await live.changed()
         return found
 
-    async def _replay(self, operation_id: str, cursor: int, *, lenient: bool) -> AsyncIterator[bytes]:
+    async def _replay(self, operation_id: str, cursor: int, *, lenient: bool) -> AsyncGenerator[bytes, None]:
         entry = self._entry(operation_id)
         while cursor < entry.last_sequence:
             found = await self.journal.events(operation_id, cursor)
@@ -290,9 +292,10 @@ class Operations:
                 operation = self.log.operation(operation_id)
                 yield _finished_event(operation, entry.last_sequence, operation.end_time.ToDatetime())
                 return
-            for event in found:
-                yield event
             cursor += len(found)
+            for event in found[:-1]:
+                yield event
+            yield LastEvent(found[-1]) if cursor == entry.last_sequence else found[-1]
 
     def _evicted(self, operation_id: str, after: int, first: int, last: int) -> EventsEvictedError:
         first = min(first, last)  # Finished can always be had again, whatever became of the sandbox
@@ -372,7 +375,7 @@ def detached_operations(log: OperationLog, now: Callable[[], datetime]) -> Opera
     return operations
 
 
-def _finished_event(operation: execution_pb2.Operation, sequence: int, time: datetime) -> bytes:
+def _finished_event(operation: execution_pb2.Operation, sequence: int, time: datetime) -> LastEvent:
     event = execution_pb2.OperationEvent(
         session_id=operation.session_id,
         operation_id=operation.operation_id,
@@ -380,4 +383,4 @@ def _finished_event(operation: execution_pb2.Operation, sequence: int, time: dat
         finished=execution_pb2.Finished(operation=operation),
     )
     event.time.FromDatetime(time)
-    return event.SerializeToString()
+    return LastEvent(event.SerializeToString())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -99,7 +99,7 @@ class Session:
         """Return it as clients see it."""
         return session_message(self.record)
 
-    def watch(self, after: int) -> AsyncIterator[session_pb2.SessionEvent]:
+    def watch(self, after: int) -> AsyncGenerator[session_pb2.SessionEvent, None]:
         """Yield its events (see :meth:`SessionEvents.watch`)."""
         return self.events.watch(after, self.view)
 
@@ -161,6 +161,30 @@ class Session:
         del hello.operations[:]  # the link keeps its greeting for as long as it lives
         self._listen_to(link)
         self._tasks.start(self._settle(unsettled, link), "settle")
+
+    def resume(self, link: RunnerLink | None) -> None:
+        """Take up what an earlier control plane left; ``link`` leads to its sandbox if that is still there."""
+        if self._keeper.state in _WITHOUT_SANDBOX:
+            self.operations.journal.detach(for_good=True)
+            self.operations.end_all("the session had crashed")
+        elif link is None:
+            self.sandbox_lost("the sandbox died while the control plane was away")
+        else:
+            self._adopt_or_lose(link)
+
+    def _adopt_or_lose(self, link: RunnerLink) -> None:
+        try:
+            self.adopt(link)
+        except Exception as error:  # noqa: BLE001 - one session's sandbox must not keep the others from being served
+            expected = isinstance(error, RunnerViolation)
+            _log.error(
+                "a sandbox broke the protocol" if expected else "a sandbox could not be taken over",
+                reason=str(error) if expected else "",
+                exc_info=None if expected else error,
+                **self._keeper.names(),
+            )
+            link.hang_up()
+            self.sandbox_lost("the sandbox broke the protocol and was destroyed")
 
     def _listen_to(self, link: RunnerLink) -> None:
         self._meter = BackgroundMeter(self._services.clock.monotonic)
@@ -228,12 +252,7 @@ class Session:
         if link is None:
             self.sandbox_lost("the sandbox died")
             return
-        try:
-            self.adopt(link)
-        except RunnerViolation as error:
-            _log.error("the sandbox broke the protocol", reason=str(error), **self._keeper.names())
-            link.hang_up()
-            self.sandbox_lost("the sandbox broke the protocol and was destroyed")
+        self._adopt_or_lose(link)
 
     async def _dial_again(self, old: RunnerLink, sandbox_id: str) -> RunnerLink | None:
         while True:
@@ -369,7 +388,7 @@ class Session:
             if not self.ended:
                 self.touch()
 
-    async def execute(self, submission: Submission) -> AsyncIterator[bytes]:
+    async def execute(self, submission: Submission) -> AsyncGenerator[bytes, None]:
         """Run new code, or replay what a repeated id stands for; return its events, serialized, up to Finished."""
         if self.operations.known(submission) is not None:
             return self.operations.watch(submission.operation_id, lenient=True)
@@ -580,6 +599,11 @@ class Session:
     async def save(self) -> None:
         """Write the record. StoreUnavailableError when that fails; the next tick tries again."""
         await self._keeper.save()
+
+    async def save_if_possible(self) -> None:
+        """Write the record if it has changed; when that fails the next tick tries again."""
+        if self._keeper.dirty:
+            await self._keeper.save_if_possible()
 
     def check_invariants(self) -> None:
         """Assert what must always hold between two events."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 from typing import Any
 
 from sandbank.v1 import session_pb2
+
+from sandbank_server.errors import DrainingError
 
 KEPT_EVENTS = 256
 KEPT_BYTES = 512 * 1024
@@ -28,6 +30,7 @@ class SessionEvents:
         self._bytes = 0
         self._waiters: list[asyncio.Future[None]] = []
         self.ended = False
+        self._draining = False
 
     @property
     def sequence(self) -> int:
@@ -51,13 +54,18 @@ class SessionEvents:
         self.ended = True
         self._wake()
 
+    def drain(self) -> None:
+        """Send watchers away once they have seen what there is: the server is shutting down."""
+        self._draining = True
+        self._wake()
+
     async def watch(
         self, after: int, snapshot: Callable[[], session_pb2.Session]
-    ) -> AsyncIterator[session_pb2.SessionEvent]:
+    ) -> AsyncGenerator[session_pb2.SessionEvent, None]:
         """Yield the events after ``after`` and those to come.
 
         A watcher that has missed some, or begins, is shown the session as it is now first, under the number of the
-        newest event.
+        newest event. :class:`DrainingError` when the server shuts down first.
         """
         while True:
             if not self._kept or self._kept[0].sequence > after + 1 or after > self._sequence:
@@ -75,6 +83,8 @@ class SessionEvents:
                 if not fresh:
                     if self.ended:
                         return
+                    if self._draining:
+                        raise DrainingError("the server is shutting down", retry_delay=1.0)
                     await self._changed()
 
     def _wake(self) -> None:
