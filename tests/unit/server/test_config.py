@@ -111,7 +111,12 @@ def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"SANDBANK_LIMITS__CODE: there is no setting limits\.code"):
         load_settings(environment={"SANDBANK_LIMITS__CODE": "1"})
     loaded = load_settings(
-        environment={"SANDBANK_MIN_REDY": "1", "SANDBANK_ADDRESS": "x", "SANDBANK_DOCKERD_ARGS": ""}
+        environment={
+            "SANDBANK_MIN_REDY": "1",
+            "SANDBANK_ADDRESS": "x",
+            "SANDBANK_ROOT_CERTIFICATES": "y",
+            "SANDBANK_DOCKERD_ARGS": "",
+        }
     )
     assert loaded.unknown_variables == ("SANDBANK_MIN_REDY",)
 
