@@ -86,6 +86,7 @@ class App:
         self.settings = settings
         self._instance = instance
         self._runtime = runtime
+        self._told_of_walls = False
         clock, ids = SystemClock(), SecureIds()
         self.metrics = Metrics()
         self._metrics_server = MetricsServer(self.metrics, self._refresh_gauges)
@@ -94,7 +95,7 @@ class App:
         self._environments = self._make_environments(on_progress)
         self.pools = PoolManager(
             runtime=runtime,
-            connect=connect,
+            connect=self._connect,
             image_of=self._environments.image_of,
             templates=settings.templates,
             sizes={name: pool_sizes(settings, name) for name in settings.templates},
@@ -182,6 +183,15 @@ class App:
             message_bytes=limits.message_bytes,
         )
         return ApiServer(handler, message_bytes=limits.message_bytes, gate=self._gate)
+
+    async def _connect(self, launched: LaunchedSandbox) -> RunnerLink:
+        link = await connect(launched)
+        missing = ", ".join(link.hello.missing_walls)
+        # Once: it is the kernel that lacks them. The local runtime has said already that it isolates nothing.
+        if missing and not self._told_of_walls and self._runtime.name != "local":
+            self._told_of_walls = True
+            _log.warning("the sandboxes go without some of their walls", missing=missing[:200])
+        return link
 
     async def _memory_of(self, sandbox_id: str) -> int:
         return (await self._runtime.stats(sandbox_id)).memory_bytes
