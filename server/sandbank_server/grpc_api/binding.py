@@ -80,6 +80,10 @@ class ApiHandler(grpc.GenericRpcHandler):  # type: ignore[misc]
             raise ValueError(f"the method for {name} must {wanted}")
         request_type = message_factory.GetMessageClass(method.input_type)
         parse = RequestParser(request_type, self._message_bytes)
+        if getattr(function, "ends_with_final", False):
+            if shape != (False, True):
+                raise ValueError(f"the method for {name} cannot end with Final")
+            return shapes.unary_stream_final(self._chain, shapes.Method(name, function, parse, self._write))
         return _SHAPES[shape](self._chain, shapes.Method(name, function, parse, self._write))
 
 

@@ -44,7 +44,8 @@ class ResponseWriter:
 
     def __call__(self, message: Message | bytes) -> bytes:
         """Return the bytes to send. Raises TooLargeError."""
-        data = message if isinstance(message, bytes) else message.SerializeToString()
+        # grpc takes nothing but bytes proper: a subclass that marks something is copied.
+        data = bytes(message) if isinstance(message, bytes) else message.SerializeToString()
         if len(data) > self._limit:
             raise TooLargeError(
                 f"the response has {len(data)} bytes, over the limit of {self._limit}: ask for less",
