@@ -7,8 +7,9 @@ import threading
 from pathlib import Path
 from typing import Any, Self
 
-from docker import APIClient
+from sandbank_server.runtimes.docker.engine import Engine
 from sandbank_server.runtimes.docker.events import Death, DeathWatch
+from sandbank_server.runtimes.docker.settings import DockerSettings
 
 from tests.fakes.docker_api import Handler, fake_engine
 
@@ -31,12 +32,8 @@ class Watching:
 
     def __init__(self, path: Path) -> None:
         self.told: queue.Queue[Death] = queue.Queue()
-        self.watch = DeathWatch(
-            lambda: APIClient(base_url=f"unix://{path}", version="auto", timeout=5),
-            FILTERS,
-            12.5,
-            self.told.put,
-        )
+        engine = Engine(DockerSettings("test", path.parent, engine_url=f"unix://{path}", call_seconds=5))
+        self.watch = DeathWatch(engine.connect, FILTERS, 12.5, self.told.put)
 
     def __enter__(self) -> Self:
         self.watch.start()
