@@ -120,33 +120,38 @@ def test_a_garbled_line_costs_only_itself(path: str) -> None:
     again.close()
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_files() -> Iterator[None]:
-    """No file may grow over 400 bytes: what a full disk looks like to a writer."""
+    """No file may grow over 400 bytes: what a full disk looks like to a writer.
+
+    Not a fixture: pytest writes its report while those are in place, and that may go to a file.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (400, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-@pytest.mark.usefixtures("small_files")
 def test_a_full_disk_refuses_the_dispatch_and_keeps_the_file_whole(path: str) -> None:
     """What cannot be recorded is not run, and half a line is not left behind."""
-    log = OperationLog(path, "ses-1")
-    count = 0
-    while os.path.getsize(path) < 340:
-        log.dispatch(f"operation-{count}", "digest", count)
-        count += 1
-    assert count > 2
-    with pytest.raises(StoreUnavailableError):
-        log.dispatch(f"operation-{count}", "digest" * 10, count)
-    assert log.get(f"operation-{count}") is None
-    log.close()
-    again = OperationLog(path, "ses-1")
-    assert len(again) == count
-    again.close()
+    with small_files():
+        log = OperationLog(path, "ses-1")
+        count = 0
+        while os.path.getsize(path) < 340:
+            log.dispatch(f"operation-{count}", "digest", count)
+            count += 1
+        assert count > 2
+        with pytest.raises(StoreUnavailableError):
+            log.dispatch(f"operation-{count}", "digest" * 10, count)
+        assert log.get(f"operation-{count}") is None
+        log.close()
+        again = OperationLog(path, "ses-1")
+        assert len(again) == count
+        again.close()
 
 
 def fill(log: OperationLog) -> None:
