@@ -36,7 +36,8 @@ class PageTokens:
             raise BadFieldError.at("page_token", "is not one that this listing gave") from None
         mac, data = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
         # Several texts decode to the same bytes: the last character may hold bits that nothing uses.
-        if base64.urlsafe_b64encode(raw) != token.encode("ascii") or not hmac.compare_digest(mac, self._mac(scope, data)):
+        canonical = base64.urlsafe_b64encode(raw) == token.encode("ascii")
+        if not canonical or not hmac.compare_digest(mac, self._mac(scope, data)):
             raise BadFieldError.at("page_token", "is not one that this listing gave")
         return json.loads(data)
 
