@@ -15,6 +15,7 @@ import pytest
 from sandbank import Client
 
 from tests.compose_tools import ROOT, NoTool, compose_tool
+from tests.engine import engine_required
 
 pytestmark = pytest.mark.engine
 
@@ -95,6 +96,8 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
     try:
         tool = compose_tool(request.param)
     except NoTool as missing:
+        if engine_required():
+            pytest.fail(str(missing))
         pytest.skip(str(missing))
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
