@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,13 +65,18 @@ class ScriptedSupervisor:
         self.wires: list[Wire] = []
         self.dials = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
 
     # Life.
 
     async def listen(self) -> None:
         """Begin to accept."""
-        self._server = await asyncio.start_unix_server(self._serve, f"{self.endpoint.directory}/s")
+        # Not asyncio's server: closing that loses what it has accepted in the same moment.
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(f"{self.endpoint.directory}/s")
+        self._listener.listen()
+        self._listener.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._listener, self._accept)
 
     def drop(self) -> None:
         """Close every connection; listen on."""
@@ -80,20 +86,20 @@ class ScriptedSupervisor:
 
     async def die(self) -> None:
         """Be gone, as after SIGKILL."""
-        if self._server is not None:
-            server, self._server = self._server, None
-            server.close()
+        if self._listener is not None:
+            listener, self._listener = self._listener, None
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
+            os.unlink(f"{self.endpoint.directory}/s")
             self.drop()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{self.endpoint.directory}/s")
 
     @property
     def alive(self) -> bool:
         """Whether it still listens."""
-        return self._server is not None
+        return self._listener is not None
 
     # What the test lets happen.
 
@@ -169,27 +175,38 @@ class ScriptedSupervisor:
 
     # The protocol.
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self) -> None:
+        assert self._listener is not None
+        connection, _ = self._listener.accept()
+        connection.setblocking(False)
+        task = asyncio.get_running_loop().create_task(self._serve(connection))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        # One that is cancelled before it begins never closes anything.
+        task.add_done_callback(lambda done: (self._tasks.discard(done), connection.close()))
+
+    async def _serve(self, connection: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=connection)
         wire = Wire(reader, writer)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            self.dials += 1
-            seen = self._greet(wire)
-            opened = await wire.receive()
-            if opened.open.purpose == runner_pb2.PURPOSE_FILES:
-                if self.files is not None:
-                    await self.files(wire)
-                await reader.read()
-                return
-            self.wires.append(wire)
-            self._catch_up(seen)
-            self.on_open(wire)
-            while True:
-                self._handle(wire, await wire.receive())
-        writer.close()
+            await self._converse(wire)
+        writer.transport.abort()
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            await writer.wait_closed()
+
+    async def _converse(self, wire: Wire) -> None:
+        self.dials += 1
+        seen = self._greet(wire)
+        opened = await wire.receive()
+        if opened.open.purpose == runner_pb2.PURPOSE_FILES:
+            if self.files is not None:
+                await self.files(wire)
+            await wire.reader.read()
+            return
+        self.wires.append(wire)
+        self._catch_up(seen)
+        self.on_open(wire)
+        while True:
+            self._handle(wire, await wire.receive())
 
     def _greet(self, wire: Wire) -> dict[str, int]:
         summaries = [

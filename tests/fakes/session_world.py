@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -233,7 +232,7 @@ class World:
         """Forget everything as a killed control plane does, and start a new one on what is left."""
         old = self.manager
         for session in list(old._sessions.values()):
-            forget(session)
+            await forget(session)
         old._sessions.clear()
         await old.close()
         self.manager = self._make_manager()
@@ -261,16 +260,14 @@ class World:
         assert not left, left
 
 
-def forget(session: Session) -> None:
+async def forget(session: Session) -> None:
     """Let a session vanish without a word, as a kill does."""
-    for task in session._tasks:
-        task.cancel()
+    await session._tasks.cancel()
     link = session.operations.link
     if link is not None:
         link._on_close.clear()
-        link._protocol.close()
-    os_file = session.operations.log
-    os_file.close()
+        link.hang_up()
+    session.operations.log.close()
 
 
 def check_session(session: Session, pool: MemoryPool) -> None:
@@ -297,9 +294,7 @@ async def world(directory: Path, **limits: object) -> AsyncIterator[World]:
     try:
         yield made
     finally:
-        with contextlib.ExitStack() as stack:
-            stack.callback(lambda: None)
-            await made.close()
+        await made.close()
 
 
 async def until(condition: Callable[[], bool]) -> None:

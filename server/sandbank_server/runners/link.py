@@ -247,6 +247,7 @@ class RunnerLink:
         )
         if not self._greeted.done():
             self._greeted.set_exception(failure)
+            self._greeted.exception()  # whoever dialled may have gone
         for reply in self._replies.values():
             if not reply.done():
                 reply.set_exception(LinkClosed("the connection to the sandbox has ended"))

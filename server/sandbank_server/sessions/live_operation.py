@@ -23,13 +23,20 @@ class LastEvent(bytes):
 
 
 class LiveOperation:
-    """The window of one operation. ``last`` is the sequence of the newest event, 0 before the first."""
+    """The window of one operation. ``last`` is the sequence of the newest event, 0 before the first.
 
-    __slots__ = ("_bytes", "_events", "_waiters", "finished", "last", "operation_id", "started")
+    ``placed`` is False while ``last`` is a guess: the operation was found in the log of an earlier control plane, whose
+    clients may have seen any number of events.
+    """
 
-    def __init__(self, operation_id: str, last: int = 0, *, started: bool = False) -> None:
+    __slots__ = ("_bytes", "_events", "_waiters", "finished", "last", "operation_id", "placed", "started")
+
+    def __init__(
+        self, operation_id: str, last: int = 0, *, started: bool = False, placed: bool = True
+    ) -> None:
         self.operation_id = operation_id
         self.last = last
+        self.placed = placed
         self.started = started
         self.finished = False
         self._events: deque[bytes] = deque()
@@ -52,6 +59,7 @@ class LiveOperation:
 
     def skip_to(self, last: int) -> None:
         """Note that events up to ``last`` exist without having seen them (the link was down for a while)."""
+        self.placed = True
         if last > self.last:
             self._events.clear()
             self._bytes = 0

@@ -20,7 +20,11 @@ _TYPE_NAME_CHARACTERS = 200
 
 @dataclass(slots=True)
 class LogEntry:
-    """What the log knows of one operation. ``record`` is where its end lies in the file, -1 when it is not there."""
+    """What the log knows of one operation. ``record`` is where its end lies in the file, -1 when it is not there.
+
+    ``last_sequence``: that of Finished; 0 when the place is not known, because the sandbox died while the control plane
+    was away.
+    """
 
     number: int
     digest: str

@@ -65,7 +65,12 @@ class LogFile:
         return at
 
     def note(self, line: bytes, key: str = "") -> int:
-        """Write a line, or keep it until the disk takes it; return its place, -1 while it is kept."""
+        """Write a line, or keep it until the disk takes it; return its place, -1 while it is kept.
+
+        Of a file that is only read it is not kept either.
+        """
+        if self._readonly:
+            return -1
         try:
             return self.append(line)
         except OSError:

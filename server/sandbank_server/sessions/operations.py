@@ -164,7 +164,7 @@ class Operations:
 
     def _finish(self, live: LiveOperation, operation: execution_pb2.Operation, data: bytes) -> None:
         # The log first: whoever sees Finished may rely on GetOperation ever after.
-        self.log.finish(operation, live.last + 1)
+        self.log.finish(operation, live.last + 1 if live.placed else 0)
         live.push(LastEvent(data), finished=True)
         self.live.pop(live.operation_id, None)
         self._on_finished(operation)
@@ -183,12 +183,13 @@ class Operations:
         unsettled = []
         for name, entry in list(self.log.unfinished()):
             summary = known.get(name)
-            live = self.live.setdefault(name, LiveOperation(name, started=entry.started))
+            live = self._recall(name, entry)
             if summary is None:
                 unsettled.append(name)
                 continue
             if summary.last_sequence < live.last:
                 raise RunnerViolation("the journal went backwards")
+            live.placed = True
             if summary.last_sequence and not live.started:
                 live.started = True
                 self.log.start(name)
@@ -213,8 +214,14 @@ class Operations:
     def end_all(self, reason: str, state: _Operation.State = _Operation.STATE_CRASHED) -> None:
         """End everything that is queued or runs, because its sandbox is gone: each still gets its Finished."""
         for name, entry in list(self.log.unfinished()):
-            live = self.live.setdefault(name, LiveOperation(name, started=entry.started))
+            live = self._recall(name, entry)
             self._end_unheard(live, reason, state=state, started=live.started)
+
+    def _recall(self, operation_id: str, entry: LogEntry) -> LiveOperation:
+        known = self.live.get(operation_id)
+        if known is None:
+            known = self.live[operation_id] = LiveOperation(operation_id, started=entry.started, placed=False)
+        return known
 
     def _end_unheard(
         self,
@@ -264,7 +271,9 @@ class Operations:
                 yield event
             cursor += len(batch)
             if live.finished and cursor >= live.last:
-                return
+                if live.placed:
+                    return
+                break
             while cursor >= live.last and not live.finished:
                 await live.changed()
         async for event in self._replay(operation_id, cursor, lenient=lenient):
@@ -283,6 +292,10 @@ class Operations:
 
     async def _replay(self, operation_id: str, cursor: int, *, lenient: bool) -> AsyncGenerator[bytes, None]:
         entry = self._entry(operation_id)
+        if entry.finished and not entry.last_sequence:
+            # Nobody knows how many events there had been: whatever was seen, this one comes after it.
+            operation = self.log.operation(operation_id)
+            yield _finished_event(operation, cursor + 1, operation.end_time.ToDatetime())
         while cursor < entry.last_sequence:
             found = await self.journal.events(operation_id, cursor)
             if found is None or isinstance(found, Evicted):
@@ -372,6 +385,8 @@ def detached_operations(log: OperationLog, now: Callable[[], datetime]) -> Opera
     """Return the operations of a session that has ended, for reading: there is no sandbox any more."""
     operations = Operations(log.session_id, log, 0, now, lambda _operation: None)
     operations.journal.detach(for_good=True)
+    # Where the disk refused their end to the last: there is nothing left that they could run in.
+    operations.end_all("its session has ended", _Operation.STATE_CANCELLED)
     return operations
 
 

@@ -57,8 +57,7 @@ class RecordKeeper:
 
         No write and no event here: this is the path of every operation. The next tick saves it.
         """
-        if execution_count:
-            self._execution_count = execution_count
+        self._execution_count = max(self._execution_count, execution_count)
         self._last_active = now
         self.dirty = True
 
