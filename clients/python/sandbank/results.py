@@ -122,13 +122,18 @@ def apply_updates(displays: Iterable[Display]) -> tuple[Display, ...]:
 
 
 def result_of_run(response: execution_pb2.RunResponse) -> Result:
-    """Return the result in an answer of Run."""
+    """Return the result in an answer of Run.
+
+    One that repeats an operation whose events have been dropped has the operation, and none of what it printed.
+    """
+    output_bytes = len(response.stdout) + len(response.stderr)
     return Result(
         response.operation,
         response.stdout,
         response.stderr,
         apply_updates(display_of(display) for display in response.displays),
         dropped_bytes=max(response.dropped_bytes, response.operation.dropped_output_bytes),
+        complete=output_bytes + response.dropped_bytes >= response.operation.output_bytes,
     )
 
 

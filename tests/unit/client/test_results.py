@@ -74,3 +74,11 @@ def test_dropped_output_is_counted() -> None:
     operation = ex.Operation(dropped_output_bytes=5)
     assert result_of_run(ex.RunResponse(operation=operation, dropped_bytes=7)).dropped_bytes == 7
     assert result_of_run(ex.RunResponse(operation=operation)).dropped_bytes == 5
+
+
+def test_a_repeated_run_whose_output_is_gone_says_so() -> None:
+    """The operation counts more output than came, and none of it was dropped for its size."""
+    operation = ex.Operation(state=ex.Operation.STATE_SUCCEEDED, output_bytes=6)
+    assert result_of_run(ex.RunResponse(operation=operation, stdout=b"abc", stderr=b"def")).complete
+    assert result_of_run(ex.RunResponse(operation=operation, stdout=b"abc", dropped_bytes=3)).complete
+    assert not result_of_run(ex.RunResponse(operation=operation)).complete

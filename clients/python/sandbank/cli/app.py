@@ -11,7 +11,7 @@ from sandbank.cli import files, info, pool, repl, running, sessions
 from sandbank.cli.command import USAGE, command
 
 SERVER_MODULE = "sandbank_server.cli"
-SERVER_COMMANDS = ("serve", "config", "templates", "drain")
+SERVER_COMMANDS = ("serve", "config", "templates", "drain", "health")
 _CLIENT_COMMANDS = frozenset({"run", "exec", "repl", "sessions", "pool", "files", "info"})
 
 HELP = """Run untrusted Python in hardened containers.

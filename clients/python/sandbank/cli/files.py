@@ -70,7 +70,7 @@ def _list(
         (
             f.path + ("/" if f.is_directory else ""),
             "" if f.is_directory else size(f.size_bytes),
-            f"{f.mode & 0o777:03o}",
+            f"{f.mode & 0o7777:04o}",
             moment(f.modify_time),
         )
         for f in found
