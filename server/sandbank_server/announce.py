@@ -47,6 +47,16 @@ class Announcer:
             temporary.write_text(f"{address}\n")
             temporary.replace(self._ready_file)
 
+    def ended(self, sessions: int) -> None:
+        """Say that the server has ended, and what it leaves: so many sessions in their sandboxes."""
+        if sessions:
+            what = "session goes on in its sandbox" if sessions == 1 else "sessions go on in their sandboxes"
+            self._console.print(
+                f"{sessions} {what}: the next start takes up what is left "
+                "(and then `sandbank drain --end` would end it)",
+                soft_wrap=True,
+            )
+
     def warning(self, text: str) -> None:
         """Say something that must not be missed."""
         self._console.print(f"warning: {text}", style="yellow", soft_wrap=True)

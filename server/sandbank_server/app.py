@@ -226,8 +226,11 @@ class App:
         await self.server.start()
         return f"{settings.listen.rpartition(':')[0]}:{port}"
 
-    async def stop(self, shutdown: Shutdown) -> None:
-        """Drain and let go; end all sessions and sandboxes too when that was asked for."""
+    async def stop(self, shutdown: Shutdown) -> int:
+        """Drain and let go; end all sessions and sandboxes too when that was asked for.
+
+        Return how many sessions go on without this process.
+        """
         self.sessions.drain()
         await self.server.drain()
         if shutdown.end_sessions:
@@ -236,7 +239,9 @@ class App:
         await shutdown.grace(grace, self.server.stop(grace))
         await self.server.stop(0)
         await self.pools.drain(end_sessions=shutdown.end_sessions)
+        left = sum(state != session_pb2.Session.STATE_CRASHED for state in self.sessions.live_states())
         await self.close()
+        return left
 
     async def close(self) -> None:
         """Let go of everything; what runs in sandboxes runs on."""
@@ -310,7 +315,7 @@ async def serve(settings: Settings, announcer: Announcer) -> None:
             instance.publish(address)
             announcer.listening(address, runtime.name)
             await shutdown.wait()
-            await app.stop(shutdown)
+            announcer.ended(await app.stop(shutdown))
     finally:
         instance.release()
 

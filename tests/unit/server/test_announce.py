@@ -44,3 +44,15 @@ def test_an_image_that_is_there_already_says_nothing(capsys: pytest.CaptureFixtu
         for phase in (BuildPhase.RUNNER, BuildPhase.DONE):
             announcer.building(BuildProgress("slim", phase))
     assert capsys.readouterr().err.splitlines() == ["slim: adding the runner", "slim: done"]
+
+
+def test_the_end_says_what_is_left_and_how_to_end_it(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever stops a server shall know that containers still run; where none do there is nothing to say."""
+    with Announcer() as announcer:
+        announcer.ended(0)
+        announcer.ended(1)
+        announcer.ended(3)
+    one, three = capsys.readouterr().err.splitlines()
+    assert one.startswith("1 session goes on in its sandbox")
+    assert three.startswith("3 sessions go on in their sandboxes")
+    assert "sandbank drain --end" in three
