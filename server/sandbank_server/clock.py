@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextvars import Context
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -45,7 +46,8 @@ class SystemClock:
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
         """See :class:`Clock`."""
-        return asyncio.get_running_loop().call_later(max(delay, 0.0), callback)
+        # In an empty context: what happens later is not part of the call that was there first, nor are its log lines.
+        return asyncio.get_running_loop().call_later(max(delay, 0.0), callback, context=Context())
 
     async def sleep(self, delay: float) -> None:
         """See :class:`Clock`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextvars import Context
 
 import structlog
 
@@ -28,7 +29,9 @@ class Jobs:
         if old is not None:
             self._replaced.add(old)
             old.cancel()
-        task = asyncio.get_running_loop().create_task(work, name=f"pool {kind} {sandbox_id}")
+        # A job belongs to the pool, not to the call that happened to set it off: its log lines carry no request id.
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(work, name=f"pool {kind} {sandbox_id}", context=Context())
         self._tasks[key] = task
         task.add_done_callback(lambda done: self._ended(key, done))
 

@@ -31,6 +31,7 @@ class FileTransfer:
         self._protocol = FrameProtocol(self._on_message, self._on_end)
         self._incoming: asyncio.Queue[runner_pb2.FromRunner | None] = asyncio.Queue()
         self._error: Exception | None = None
+        self._replied = False
         self._lost = asyncio.Event()
 
     async def __aenter__(self) -> Self:
@@ -105,7 +106,7 @@ class FileTransfer:
         """Yield the pieces of a download; the sandbox waits while the caller does."""
         while True:
             message = await self._next()
-            if message.WhichOneof("message") != "file_chunk" or len(message.file_chunk.data) > CHUNK_BYTES:
+            if message.WhichOneof("message") != "file_chunk":
                 raise RunnerViolation("not a piece of a file")
             if message.file_chunk.data:
                 yield message.file_chunk.data
@@ -127,6 +128,14 @@ class FileTransfer:
         return message
 
     def _on_message(self, message: runner_pb2.FromRunner) -> None:
+        # Checked before it is queued: a few large messages would be much memory.
+        kind = message.WhichOneof("message")
+        if kind == "file_chunk" and len(message.file_chunk.data) > CHUNK_BYTES:
+            raise RunnerViolation("a piece of a file that is too large")
+        if kind == "file_reply":
+            if self._replied:
+                raise RunnerViolation("a second answer")
+            self._replied = True
         self._incoming.put_nowait(message)
         if self._incoming.qsize() >= _QUEUED_MESSAGES:
             self._protocol.pause_reading()

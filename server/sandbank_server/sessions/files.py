@@ -7,6 +7,7 @@ plane nor the supervisor ever opens a path that user code may have prepared.
 from __future__ import annotations
 
 import contextlib
+import posixpath
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -26,11 +27,14 @@ from sandbank_server.errors import (
 from sandbank_server.runners.files import FileTransfer
 from sandbank_server.runners.frames import RunnerViolation
 from sandbank_server.runners.link import LinkClosed, RequestFailed
-from sandbank_server.runtimes.dial import NotListening
+from sandbank_server.runtimes.dial import ImpostorEndpoint
 from sandbank_server.sessions.session import Session
 
 LIST_LIMIT = 1000
 _PATH_BYTES = 4096
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""The years 1 to 9999: what a Timestamp can say."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 _ERRORS: dict[str, Callable[[str, str], DomainError]] = {
@@ -71,7 +75,7 @@ class SessionFiles:
             with contextlib.suppress(LinkClosed):
                 await self._send(transfer, chunks)
             entry = check_entry((await transfer.answer()).info)
-        self._session.operations.log.upload(header.path)
+        self._session.operations.log.upload(posixpath.normpath(header.path))
         return entry
 
     @staticmethod
@@ -115,6 +119,7 @@ class SessionFiles:
         """End a file, a link or a directory."""
         async with self._transfer(path) as transfer:
             await transfer.ask(delete=runner_pb2.FileRequest.Delete(path=path, recursive=recursive))
+        self._session.operations.log.remove_files(posixpath.normpath(path))
 
     async def make_directory(self, path: str) -> runner_pb2.FileEntry:
         """Make a directory and its parents."""
@@ -127,8 +132,9 @@ class SessionFiles:
         check_path(path)
         link = await self._session.usable()
         try:
-            async with FileTransfer(link.endpoint) as transfer:
-                yield transfer
+            with self._session.in_use():
+                async with FileTransfer(link.endpoint) as transfer:
+                    yield transfer
         except RequestFailed as error:
             make = _ERRORS.get(error.reason)
             if make is None:
@@ -136,10 +142,10 @@ class SessionFiles:
                     "the sandbox could not do it now; try again", retry_delay=1.0
                 ) from error
             raise make(error.message, path) from error
-        except RunnerViolation as error:
-            link.violate(error)
+        except (RunnerViolation, ImpostorEndpoint) as error:
+            link.violate(RunnerViolation(str(error)))
             raise SessionBusyError("the sandbox broke the protocol", retry_delay=1.0) from error
-        except (LinkClosed, NotListening, TimeoutError) as error:
+        except OSError as error:  # gone, stuck, or no descriptor left here
             raise SessionBusyError(
                 "the sandbox did not answer, or died; nothing was changed by an upload", retry_delay=0.5
             ) from error
@@ -163,6 +169,7 @@ def check_entry(entry: runner_pb2.FileEntry) -> runner_pb2.FileEntry:
         raise RunnerViolation("malformed file entry")
     if entry.sha256 and not _SHA256.fullmatch(entry.sha256):
         raise RunnerViolation("malformed hash")
-    if not 0 <= entry.modify_time.nanos <= 999_999_999 or abs(entry.modify_time.seconds) > 2**37:
+    time = entry.modify_time
+    if not 0 <= time.nanos <= 999_999_999 or not _FIRST_SECOND <= time.seconds <= _LAST_SECOND:
         raise RunnerViolation("malformed time")
     return entry
