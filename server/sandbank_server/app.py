@@ -25,6 +25,7 @@ from sandbank_server.grpc_api.file_service import FileService
 from sandbank_server.grpc_api.info_service import InfoService
 from sandbank_server.grpc_api.limits import RequestLimits
 from sandbank_server.grpc_api.paging import PageTokens
+from sandbank_server.grpc_api.pool_health import PoolHealth, name_of
 from sandbank_server.grpc_api.pool_service import PoolService
 from sandbank_server.grpc_api.server import ApiServer, TlsFiles
 from sandbank_server.grpc_api.session_service import SessionService
@@ -119,6 +120,9 @@ class App:
         )
         self._gate = DrainGate()
         self.server = self._make_server(ids, PageTokens(instance.identity.secret))
+        for template in settings.templates:
+            self.server.health.add(name_of(template))
+        self._pool_health = PoolHealth(self.pools.pools, self.server.health, settings.default_template, clock)
 
     def _make_environments(self, on_progress: Callable[[BuildProgress], None]) -> Environments:
         settings = self.settings
@@ -224,6 +228,7 @@ class App:
             tls = TlsFiles(settings.tls_certificate, settings.tls_key)
         port = self.server.listen(settings.listen, tls)
         await self.server.start()
+        await self._pool_health.start()
         return f"{settings.listen.rpartition(':')[0]}:{port}"
 
     async def stop(self, shutdown: Shutdown) -> int:
@@ -238,6 +243,9 @@ class App:
         grace = self.settings.drain_timeout.total_seconds()
         await shutdown.grace(grace, self.server.stop(grace))
         await self.server.stop(0)
+        if shutdown.end_sessions:
+            # Those that were just being made, and all of them where the end was asked for only now.
+            await self.sessions.end_all("the server was drained")
         await self.pools.drain(end_sessions=shutdown.end_sessions)
         left = sum(state != session_pb2.Session.STATE_CRASHED for state in self.sessions.live_states())
         await self.close()
@@ -245,6 +253,7 @@ class App:
 
     async def close(self) -> None:
         """Let go of everything; what runs in sandboxes runs on."""
+        await self._pool_health.close()
         await self.sessions.close()
         await self.pools.close()
         await self._runtime.close()

@@ -23,8 +23,12 @@ class ApiHealth:
         """Add the health service to a server that has not started."""
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 
+    def add(self, name: str) -> None:
+        """Keep the health of something else too, under a name of its own."""
+        self._names.append(name)
+
     async def all_serving(self) -> None:
-        """Set every service to SERVING."""
+        """Set everything to SERVING."""
         for name in self._names:
             await self._servicer.set(name, _SERVING)
 
