@@ -126,6 +126,8 @@ class ExecutionServiceServicer:
         end them, metadata names them.
         - FAILED_PRECONDITION FILES_TOO_LARGE: the workspace is over the bound for `include_files`; delete
         files, or leave them out.
+        - OUT_OF_RANGE EVENTS_EVICTED: events were dropped before this call had read them; WatchOperation goes on
+        from `first_sequence` in metadata.
         - RESOURCE_EXHAUSTED POOL_QUEUE_FULL: too many callers wait for a sandbox; try again after RetryInfo's
         delay.
         - RESOURCE_EXHAUSTED OPERATION_QUEUE_FULL: too many operations are queued in the session; try again
@@ -138,6 +140,8 @@ class ExecutionServiceServicer:
         same id.
         - ABORTED SANDBOX_LOST: the sandbox died and what became of the work could not be recorded; look
         (GetOperation, StatFile) before repeating.
+        - UNAVAILABLE STORE_UNAVAILABLE: the server's records cannot be written, nothing was run; try again with
+        the same id.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
         - UNIMPLEMENTED NOT_SUPPORTED: something asked for is not built yet or not on this server, metadata
@@ -188,6 +192,8 @@ class ExecutionServiceServicer:
         same id.
         - ABORTED SANDBOX_LOST: the sandbox died and what became of the work could not be recorded; look
         (GetOperation, StatFile) before repeating.
+        - UNAVAILABLE STORE_UNAVAILABLE: the server's records cannot be written, nothing was run; try again with
+        the same id.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
         - UNIMPLEMENTED NOT_SUPPORTED: something asked for is not built yet or not on this server, metadata
@@ -236,6 +242,7 @@ class ExecutionServiceServicer:
         - OUT_OF_RANGE EVENTS_EVICTED: the events asked for have been dropped; GetOperation or GetSession has
         the state as it is now.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
+        - UNAVAILABLE STORE_UNAVAILABLE: the server's records cannot be read or written; try again.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
         - INTERNAL BUG: a fault of the server's; report the id in metadata to the operator.
@@ -254,6 +261,7 @@ class ExecutionServiceServicer:
         - NOT_FOUND SESSION_NOT_FOUND: no such session of the caller's, or ended over 24 hours ago; create one.
         - NOT_FOUND OPERATION_NOT_FOUND: the session has no such operation; if you just sent it, it was never
         recorded and may be sent again.
+        - UNAVAILABLE STORE_UNAVAILABLE: the server's records cannot be read or written; try again.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
         - INTERNAL BUG: a fault of the server's; report the id in metadata to the operator.
@@ -270,6 +278,7 @@ class ExecutionServiceServicer:
         names it.
         - INVALID_ARGUMENT BAD_ID: an id does not match `[A-Za-z0-9._-]{1,128}`; choose another.
         - NOT_FOUND SESSION_NOT_FOUND: no such session of the caller's, or ended over 24 hours ago; create one.
+        - UNAVAILABLE STORE_UNAVAILABLE: the server's records cannot be read or written; try again.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
         - INTERNAL BUG: a fault of the server's; report the id in metadata to the operator.
@@ -287,6 +296,7 @@ class ExecutionServiceServicer:
         - NOT_FOUND SESSION_NOT_FOUND: no such session of the caller's, or ended over 24 hours ago; create one.
         - NOT_FOUND OPERATION_NOT_FOUND: the session has no such operation; if you just sent it, it was never
         recorded and may be sent again.
+        - UNAVAILABLE STORE_UNAVAILABLE: the server's records cannot be read or written; try again.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
         - INTERNAL BUG: a fault of the server's; report the id in metadata to the operator.

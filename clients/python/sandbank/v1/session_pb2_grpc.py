@@ -133,6 +133,7 @@ class SessionServiceServicer:
         Errors:
         - INVALID_ARGUMENT BAD_ID: an id does not match `[A-Za-z0-9._-]{1,128}`; choose another.
         - NOT_FOUND SESSION_NOT_FOUND: no such session of the caller's, or ended over 24 hours ago; create one.
+        - UNAVAILABLE STORE_UNAVAILABLE: the server's records cannot be read or written; try again.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
         - INTERNAL BUG: a fault of the server's; report the id in metadata to the operator.
@@ -150,6 +151,7 @@ class SessionServiceServicer:
         - INVALID_ARGUMENT BAD_ID: an id does not match `[A-Za-z0-9._-]{1,128}`; choose another.
         - NOT_FOUND SESSION_NOT_FOUND: no such session of the caller's, or ended over 24 hours ago; create one.
         - FAILED_PRECONDITION SESSION_TERMINATED: the session has ended; create another.
+        - UNAVAILABLE STORE_UNAVAILABLE: the server's records cannot be read or written; try again.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
         - INTERNAL BUG: a fault of the server's; report the id in metadata to the operator.
@@ -164,6 +166,7 @@ class SessionServiceServicer:
         Errors:
         - INVALID_ARGUMENT BAD_FIELD: a field is missing, malformed or beyond its limit; correct it, BadRequest
         names it.
+        - UNAVAILABLE STORE_UNAVAILABLE: the server's records cannot be read or written; try again.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
         - INTERNAL BUG: a fault of the server's; report the id in metadata to the operator.
@@ -178,6 +181,7 @@ class SessionServiceServicer:
         Errors:
         - INVALID_ARGUMENT BAD_ID: an id does not match `[A-Za-z0-9._-]{1,128}`; choose another.
         - NOT_FOUND SESSION_NOT_FOUND: no such session of the caller's, or ended over 24 hours ago; create one.
+        - UNAVAILABLE STORE_UNAVAILABLE: the server's records cannot be read or written; try again.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
         - INTERNAL BUG: a fault of the server's; report the id in metadata to the operator.
@@ -200,6 +204,7 @@ class SessionServiceServicer:
         reason.
         - UNAVAILABLE POOL_TIMEOUT: no sandbox became ready in time; try again with the same request id.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
+        - UNAVAILABLE STORE_UNAVAILABLE: the server's records cannot be read or written; try again.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
         - INTERNAL BUG: a fault of the server's; report the id in metadata to the operator.
@@ -309,6 +314,7 @@ class SessionServiceServicer:
         - OUT_OF_RANGE EVENTS_EVICTED: the events asked for have been dropped; GetOperation or GetSession has
         the state as it is now.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
+        - UNAVAILABLE STORE_UNAVAILABLE: the server's records cannot be read or written; try again.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
         - INTERNAL BUG: a fault of the server's; report the id in metadata to the operator.
