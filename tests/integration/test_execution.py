@@ -251,8 +251,9 @@ def test_reset_gives_a_pristine_interpreter(session: Session) -> None:
     """In the same sandbox; files go too unless they are to be kept."""
     before = session.refresh()
     session.run("x = 1; open('f', 'w').write('1')")
-    session.reset(keep_files=True)
+    assert session.reset(keep_files=True).execution_count == 0
     assert session.run("'x' in globals()").value is False
+    assert session.refresh().execution_count == 1
     assert session.files.download("f") == b"1"
     session.reset()
     assert list(session.files.list()) == []
@@ -269,14 +270,21 @@ def test_reset_cancels_what_runs(session: Session) -> None:
 
 
 def test_a_deleted_session_is_readable_and_of_no_use(client: Client, api: Api) -> None:
-    """It stays TERMINATED for a day, with its operations."""
+    """It stays TERMINATED for a day, with its operations; a repeated id is answered, new code refused."""
     made = client.session(template="slim")
     operation_id = made.run("1").operation.operation_id
+    made.run("2", operation_id="once")
     made.delete()
     made.delete()
     assert client.get_session(made.session_id).state == session_pb2.Session.STATE_TERMINATED
     request = execution_pb2.GetOperationRequest(session_id=made.session_id, operation_id=operation_id)
     assert api.execution.GetOperation(request).operation.state == Operation.STATE_SUCCEEDED
+    again = execution_pb2.ExecuteRequest(session_id=made.session_id, operation_id="once", code="2")
+    (end,) = api.execution.Execute(again)
+    assert end.finished.operation.state == Operation.STATE_SUCCEEDED
+    with refused("ALREADY_EXISTS", "OPERATION_ID_REUSED"):
+        again.code = "3"
+        list(api.execution.Execute(again))
     with refused("FAILED_PRECONDITION", "SESSION_TERMINATED"):
         api.execution.Run(
             execution_pb2.RunRequest(

@@ -14,12 +14,12 @@ LOOK = "import os\n[sorted(os.listdir('.')), 'x' in globals()]"
 
 
 async def test_a_reset_forgets_variables_and_files(session: Connection):
-    """The workspace is emptied, the count goes on, and it is no replacement to be told of."""
+    """The workspace is emptied, the count begins anew, and it is no replacement to be told of."""
     await session.run("a", FILL)
     assert not (await session.ask(reset=pb.Reset())).HasField("failure")
     operation = await session.run("b", LOOK)
     assert operation.result["application/json"] == b"[[],false]"
-    assert operation.execution_count == 2
+    assert operation.execution_count == 1
     assert session.all_told("interpreter_replaced") == []
     reply = await session.ask(get_operation=pb.GetOperation(operation_id="a"))
     assert Operation.FromString(reply.operation).outcome == Operation.OUTCOME_COMMITTED

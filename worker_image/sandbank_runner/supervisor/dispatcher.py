@@ -105,7 +105,11 @@ class Dispatcher:
             self._withdraw(record, verdicts.cancelled_in_queue())
 
     def cancel_all(self) -> None:
-        """End what runs and what is queued, because the interpreter is about to be killed for a reset."""
+        """End what runs and what is queued, because the interpreter is about to be killed for a reset.
+
+        The count begins anew with the next interpreter.
+        """
+        self.execution_count = 0
         for operation in self.queue.clear():
             record = self._journal.find(operation.operation_id)
             assert record is not None
