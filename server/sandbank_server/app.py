@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import resource
 import time
 from collections.abc import Callable
 from typing import Final
@@ -70,6 +71,7 @@ FEATURES: Final = (
 """What works; what is not listed answers NOT_SUPPORTED."""
 
 _CONNECT_SECONDS: Final = 60.0
+_DESCRIPTORS: Final = 65_536
 
 _log = structlog.get_logger("sandbank.app")
 
@@ -339,11 +341,20 @@ def _settle_memory() -> None:
     gc.set_threshold(20_000, 20, 20)
 
 
+def _allow_descriptors() -> None:
+    """Take what the system allows: each sandbox and each session costs a few, and usual is room for 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def run(settings: Settings) -> None:
     """Serve in this process until SIGTERM or Ctrl-C.
 
     Raises what keeps a control plane from starting: CatalogError, InstanceError, ListenError, RuntimeUnavailable.
     """
+    _allow_descriptors()
     with (
         Announcer(settings.ready_file) as announcer,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,

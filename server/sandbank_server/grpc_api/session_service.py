@@ -125,7 +125,10 @@ class SessionService:
             more = self._tokens.make(scope, [last.create_time.isoformat(), last.session_id])
         found = (self._sessions.overlay(row) for row in rows[:size])
         # A row may be a moment behind the session: what no longer fits the filter is left out of this page.
-        kept = [session for session in found if not states or session.state in states]
+        ended = session_pb2.Session.STATE_TERMINATED
+        kept = [
+            session for session in found if (session.state in states if states else session.state != ended)
+        ]
         return session_pb2.ListSessionsResponse(sessions=kept, next_page_token=more)
 
     async def DeleteSession(
@@ -149,11 +152,7 @@ class SessionService:
         """Tell what happens to a session, up to its end."""
         session_id = check.check_id(request.session_id, "session_id")
         check.check_count(request.after_sequence, "after_sequence", default=0, limit=2**63 - 1)
-        session = self._sessions.live(call.tenant, session_id)
-        if session is None:
-            ended = await self._sessions.get(call.tenant, session_id)
-            yield session_pb2.SessionEvent(sequence=max(request.after_sequence, 1), session_changed=ended)
-            return
-        async with aclosing(session.watch(request.after_sequence)) as events:
+        watch = self._sessions.watch(call.tenant, session_id, request.after_sequence)
+        async with aclosing(watch) as events:
             async for event in events:
                 yield event

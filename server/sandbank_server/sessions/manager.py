@@ -145,6 +145,24 @@ class SessionManager:
             return session.view()
         return session_message(await self._ended_record(tenant, session_id))
 
+    async def watch(
+        self, tenant: str, session_id: str, after: int
+    ) -> AsyncGenerator[session_pb2.SessionEvent, None]:
+        """Yield a session's events after a number, up to its end; of one that has ended, how it ended."""
+        session = self._sessions.get((tenant, session_id))
+        if session is not None:
+            async with aclosing(session.watch(after)) as events:
+                async for event in events:
+                    yield event
+            return
+        record = await self._ended_record(tenant, session_id)
+        if after != record.event_sequence:
+            told = session_pb2.SessionEvent(
+                sequence=max(record.event_sequence, 1), session_changed=session_message(record)
+            )
+            told.time.FromDatetime(record.end_time or record.last_active_time)
+            yield told
+
     async def _ended_record(self, tenant: str, session_id: str) -> SessionRecord:
         record = await self._services.catalog.get_session(tenant, session_id)
         if record is None:

@@ -335,7 +335,10 @@ class Session:
     def _operation_finished(self, operation: execution_pb2.Operation) -> None:
         trace = self._traces.pop(operation.operation_id, "")
         self._keeper.used(self._services.clock.now(), operation.execution_count)
-        self._services.observer.operation_finished(self._keeper.template, operation, trace)
+        try:
+            self._services.observer.operation_finished(self._keeper.template, operation, trace)
+        except Exception:  # noqa: BLE001 - who measures must not keep an operation from ending
+            _log.exception("an operation could not be counted", **self._keeper.names())
 
     def _recovered(self, reason: str, operations: list[str], files: list[str]) -> None:
         now = self._services.clock.now()

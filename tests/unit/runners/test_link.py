@@ -9,10 +9,17 @@ from pathlib import Path
 import pytest
 from sandbank.v1 import execution_pb2
 from sandbank_runner.v1 import runner_pb2
-from sandbank_server.runners.checks import check_event, parse_operation
+from sandbank_server.runners.checks import (
+    check_event,
+    check_page,
+    parse_operation,
+    reason_of,
+    version_of,
+)
 from sandbank_server.runners.frames import FRAME_BYTES, RunnerViolation
 from sandbank_server.runners.link import LinkClosed, RequestFailed, RunnerLink
 
+from tests.fakes.session_world import until
 from tests.fakes.supervisor_saboteur import (
     SANDBOX_ID,
     SESSION_ID,
@@ -233,3 +240,106 @@ async def test_closing_twice_and_after_the_end_is_fine(tmp_path: Path) -> None:
         await asyncio.gather(link.close(), link.close())
         link.add_close_callback(calls.append)
         assert calls == [link, link]
+
+
+async def test_a_fault_of_ours_ends_the_connection_and_is_not_held_against_the_sandbox(
+    tmp_path: Path,
+) -> None:
+    """An exception in a listener does not stop the loop from reading: the link ends, and its owner dials anew."""
+    ended = asyncio.Event()
+
+    class Broken:
+        def on_events(self, told: runner_pb2.Events) -> None:
+            raise ZeroDivisionError("a fault of ours")
+
+    async def script(wire: Wire) -> None:
+        wire.hello(session_id=SESSION_ID)
+        await wire.receive()
+        wire.send(**events("op", 1, started("op")))
+
+    for before in (True, False):
+        ended.clear()
+        (tmp_path / str(before)).mkdir()
+        async with supervisor(tmp_path / str(before), script) as endpoint:
+            link = await RunnerLink.connect(endpoint, SANDBOX_ID, 5)
+            await until(lambda: not before or bool(link._held))  # noqa: B023
+            link.add_close_callback(lambda _link: 1 / 0)
+            link.add_close_callback(lambda _link: ended.set())
+            link.set_sink(Broken())
+            await asyncio.wait_for(ended.wait(), 5)
+            assert isinstance(link.error, ZeroDivisionError)
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        {"execution_count": -1},
+        {"execution_count": 2**60},
+        {"last_replaced": runner_pb2.InterpreterReplaced(number=-1)},
+        {"operations": [runner_pb2.OperationSummary(operation_id="a", last_sequence=-1)]},
+        {"operations": [runner_pb2.OperationSummary(operation_id="a", last_sequence=2**62)]},
+        {"operations": [runner_pb2.OperationSummary(operation_id="a", first_kept_sequence=9)]},
+        {"operations": [runner_pb2.OperationSummary(operation_id=str(n)) for n in range(10_001)]},
+    ],
+)
+async def test_a_greeting_that_cannot_be_is_refused(tmp_path: Path, greeting: dict[str, object]) -> None:
+    """Absurd counts and sequences are not reckoned with."""
+
+    async def script(wire: Wire) -> None:
+        wire.hello(**greeting)
+
+    async with supervisor(tmp_path, script) as endpoint:
+        with pytest.raises(RunnerViolation):
+            await RunnerLink.connect(endpoint, SANDBOX_ID, 5)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"execution_count": -1},
+        {"execution_count": 2**60},
+        {"output_bytes": -1},
+        {"dropped_output_bytes": -1},
+        {"start_time": {"seconds": -1}},
+        {"end_time": {"seconds": 2**60}},
+        {"end_time": {"nanos": 10**9}},
+        {"create_time": {"nanos": -1}},
+        {"usage": {"wall_time": {"seconds": -1}}},
+        {"usage": {"cpu_time": {"seconds": 2**62}}},
+        {"usage": {"peak_memory_bytes": -1}},
+        {"outcome": 99},
+    ],
+)
+def test_times_and_counts_that_cannot_be_are_refused(fields: dict[str, object]) -> None:
+    """Nothing goes to a client, or into a record, that a library cannot convert."""
+    _bad(finished("op", 2, **fields))
+
+
+def test_an_event_needs_a_time_that_can_be() -> None:
+    """Whatever else it is."""
+    forged = execution_pb2.OperationEvent.FromString(started("op", 2))
+    forged.time.seconds = 10**15
+    _bad(forged.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        runner_pb2.Page(first_sequence=1, events=[b"x"]),
+        runner_pb2.Page(first_sequence=9, events=[b"x"], first_kept_sequence=1),
+        runner_pb2.Page(first_sequence=2**60, events=[b"x"], first_kept_sequence=2**60),
+        runner_pb2.Page(first_sequence=6, first_kept_sequence=6),
+        runner_pb2.Page(),
+    ],
+)
+def test_a_page_must_follow_what_was_asked_for(page: runner_pb2.Page) -> None:
+    """Neither a gap that is not an eviction nor an answer that would have us ask for ever."""
+    with pytest.raises(RunnerViolation):
+        check_page(page, 5)
+
+
+def test_text_of_a_supervisor_becomes_one_bounded_line() -> None:
+    """A version that is none is left out; control characters of a reason are blanks."""
+    assert version_of(runner_pb2.Hello(python_version="3.13.5")) == "3.13.5"
+    assert version_of(runner_pb2.Hello(python_version="3\x1b[31m")) == ""
+    assert reason_of("a\nb\x07" + "c" * 999) == "a b " + "c" * 196

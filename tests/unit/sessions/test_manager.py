@@ -230,6 +230,19 @@ async def test_an_ended_session_still_answers(made: World) -> None:
         await manager.get_operation(TENANT, session_id, "new")
 
 
+async def test_a_watch_of_an_ended_session_tells_its_end_once(made: World) -> None:
+    """Whoever has seen it gets nothing more, whoever missed it gets it under its number."""
+    session = await made.create()
+    watch = made.manager.watch(TENANT, session.session_id, 0)
+    first = await anext(watch)
+    await made.manager.delete(TENANT, session.session_id)
+    last = [event async for event in watch][-1]
+    assert last.session_changed.state == State.STATE_TERMINATED
+    for seen, expected in ((0, [last.sequence]), (first.sequence, [last.sequence]), (last.sequence, [])):
+        again = [event async for event in made.manager.watch(TENANT, session.session_id, seen)]
+        assert [event.sequence for event in again] == expected
+
+
 async def test_reading_an_ended_session_keeps_no_descriptor(
     made: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -439,6 +452,15 @@ async def test_closing_saves_and_ends_nothing(made: World) -> None:
     saved = await made.catalog.get_session(TENANT, session.session_id)
     assert saved is not None
     assert (saved.state, saved.execution_count) == (State.STATE_ACTIVE, 1)
+
+
+async def test_an_observer_that_fails_keeps_no_operation_from_ending(made: World) -> None:
+    """Neither the stream nor the link suffers."""
+    session = await made.create()
+    made.observed.operation_finished = lambda *_args: 1 / 0  # type: ignore[method-assign]
+    link = session.operations.link
+    await made.run(session, "op")
+    assert session.operations.link is link
 
 
 # What is not the call's.
