@@ -284,7 +284,9 @@ class Operations:
         found = None if live.finished else await self.journal.events(live.operation_id, cursor)
         if isinstance(found, Evicted):
             if not lenient:
-                raise self._evicted(live.operation_id, cursor, found.first_kept, live.last)
+                # Perhaps nothing is kept so far, and the next event will be the first.
+                first = min(found.first_kept, live.last + 1)
+                raise self._evicted(live.operation_id, cursor, first, live.last)
             found = None
         while found is None and not live.finished:
             await live.changed()
@@ -300,7 +302,10 @@ class Operations:
             found = await self.journal.events(operation_id, cursor)
             if found is None or isinstance(found, Evicted):
                 if not (lenient or cursor == entry.last_sequence - 1):
-                    first = entry.last_sequence if found is None else found.first_kept
+                    # Finished can always be had again, whatever became of the sandbox.
+                    first = (
+                        entry.last_sequence if found is None else min(found.first_kept, entry.last_sequence)
+                    )
                     raise self._evicted(operation_id, cursor, first, entry.last_sequence)
                 operation = self.log.operation(operation_id)
                 yield _finished_event(operation, entry.last_sequence, operation.end_time.ToDatetime())
@@ -311,7 +316,6 @@ class Operations:
             yield LastEvent(found[-1]) if cursor == entry.last_sequence else found[-1]
 
     def _evicted(self, operation_id: str, after: int, first: int, last: int) -> EventsEvictedError:
-        first = min(first, last)  # Finished can always be had again, whatever became of the sandbox
         return EventsEvictedError(
             f"the events of operation {operation_id} after {after} are gone, up to {first - 1}",
             metadata={"first_sequence": str(first), "last_sequence": str(last)},
