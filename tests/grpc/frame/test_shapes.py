@@ -124,7 +124,7 @@ async def test_a_deadline_that_passes_closes_the_generator(serve: Serve) -> None
     await asyncio.wait_for(gates.closed.wait(), 10)
     [call] = served.recorder.calls
     assert call.deadline is not None
-    assert call.deadline - call.started <= 0.2
+    assert call.deadline - call.started < 1  # the client's own, give or take how it was sent
 
 
 async def test_a_slow_reader_holds_the_generator_back(serve: Serve) -> None:
