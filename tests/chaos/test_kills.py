@@ -224,11 +224,15 @@ def test_ready_sandboxes_are_adopted_and_strays_removed(server: ServerProcess) -
 
 
 def test_a_stop_leaves_sessions_running_for_the_next_start(server: ServerProcess) -> None:
-    """SIGTERM drains; variables are there after the next start."""
+    """SIGTERM drains; who watches a session is sent away; variables are there after the next start."""
     session_id = _create(server)
-    with Client(server.address) as client:
+    with Client(server.address) as client, connected(server.address) as api:
         client.attach(session_id).run("x = 'kept'")
-    assert server.stop() == 0
+        watch = api.sessions.WatchSession(session_pb2.WatchSessionRequest(session_id=session_id))
+        next(watch)
+        assert server.stop() == 0
+        with refused("UNAVAILABLE", "DRAINING"):
+            list(watch)
     server.start()
     with Client(server.address) as client:
         assert client.attach(session_id).run("x").value == "kept"
