@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -288,13 +289,15 @@ def submission(session_id: str, operation_id: str, code: str = "1") -> Submissio
 
 @asynccontextmanager
 async def world(directory: Path, **limits: object) -> AsyncIterator[World]:
-    """Make a world, and check at its end that it is in order."""
+    """Make a world, and check at its end that it is in order and that no descriptor is left of it."""
+    before = len(os.listdir("/proc/self/fd"))
     made = World(directory, SessionLimits(**limits))  # type: ignore[arg-type]
     await made.catalog.start()
     try:
         yield made
     finally:
         await made.close()
+    assert len(os.listdir("/proc/self/fd")) <= before
 
 
 async def until(condition: Callable[[], bool]) -> None:

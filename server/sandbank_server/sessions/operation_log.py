@@ -201,11 +201,16 @@ class OperationLog:
         if self._forget(path):
             self._note({"k": "g", "p": path})
 
-    def forget_files(self) -> list[str]:
-        """Record that the workspace is gone, and return the uploaded files that were in it."""
-        if not self.uploaded:
-            return []
-        self._note({"k": "x"})
+    def forget_files(self) -> None:
+        """Record that the user emptied the workspace: what was in it cannot be lost."""
+        if self.uploaded:
+            self._note({"k": "x"})
+            self.uploaded.clear()
+
+    def lose_files(self) -> list[str]:
+        """Record that the workspace went with its sandbox, and return the uploaded files that were in it."""
+        if self.uploaded:
+            self._note({"k": "y"})
         return self._lose_files()
 
     def flush(self) -> None:
@@ -297,6 +302,8 @@ class OperationLog:
         elif kind == "g":
             self._forget(path)
         elif kind == "x":
+            self.uploaded.clear()
+        elif kind == "y":
             self._lose_files()
 
 

@@ -276,7 +276,7 @@ class Session:
         log = self.operations.log
         unsaved, unsaved_files = self._unsaved_loss()
         lost = unsaved + log.lose_effects()
-        files = unsaved_files + log.forget_files()
+        files = unsaved_files + log.lose_files()
         recovery = recovery_message(reason, self.record.generation, self._services.clock.now(), lost, files)
         self._keeper.change(
             state=_State.STATE_CRASHED,

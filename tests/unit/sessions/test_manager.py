@@ -145,6 +145,25 @@ async def test_a_replacement_that_was_logged_but_never_saved_is_told_after_the_r
     assert again.view().last_recovery.time == recovery_time
 
 
+async def test_what_a_reset_took_away_is_no_loss(made: World) -> None:
+    """A restart after a loss that was told and a reset tells neither of them again."""
+    session = await made.create()
+    await made.run(session, "done")
+    made.sandbox_of(session).replace_interpreter("out of memory")
+    await until(lambda: session.view().HasField("last_recovery"))
+    session.operations.log.upload("data.csv")
+    await session.reset(keep_files=False)
+    await session.save()
+    told = session.record.last_recovery
+    manager = await made.restart()
+    again = manager.live(TENANT, session.session_id)
+    assert again is not None
+    assert again.record.last_recovery == told
+    again.sandbox_lost("killed")
+    recovery = again.view().last_recovery
+    assert (list(recovery.lost_operation_ids), list(recovery.lost_files)) == ([], [])
+
+
 async def test_a_crashed_session_is_read_after_a_restart(made: World) -> None:
     """Its operations are watched and repeated from the log, at once: there is no sandbox to wait for."""
     session = await made.create()

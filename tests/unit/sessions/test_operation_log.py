@@ -256,9 +256,14 @@ def test_uploads_are_remembered_within_bounds_until_they_are_deleted(
     log.remove_files("d")
     log.close()
     again = OperationLog(path, "ses-1")
-    assert again.forget_files() == ["dd"]
+    assert again.lose_files() == ["dd"]
     assert again.last_lost_files == ["dd"]
+    again.upload("e")
+    again.forget_files()
     again.close()
+    last = OperationLog(path, "ses-1", readonly=True)
+    assert (list(last.uploaded), last.last_lost_files) == ([], ["dd"])
+    last.close()
 
 
 def test_a_loss_changes_the_outcomes_that_promised_an_effect(path: str) -> None:
