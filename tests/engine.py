@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import socket
 
 import docker
 from docker.errors import DockerException
@@ -12,6 +13,14 @@ from docker.errors import DockerException
 @functools.cache
 def engine_problem() -> str:
     """Return why no engine can be used, empty when one can."""
+    address = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if address.startswith("unix://"):
+        # Asked by ourselves first: docker's client forgets to close the socket of a connection that fails.
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(address.removeprefix("unix://"))
+            except OSError as error:
+                return f"{address}: {error.strerror}"
     try:
         client = docker.from_env(timeout=10)
     except DockerException as error:
