@@ -7,10 +7,11 @@ neither the interpreter nor other watchers.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
+
+from sandbank_server.sessions.bell import Bell
 
 WINDOW_BYTES = 256 * 1024
 """What the window keeps; an event larger than this is not kept at all."""
@@ -29,7 +30,7 @@ class LiveOperation:
     clients may have seen any number of events.
     """
 
-    __slots__ = ("_bytes", "_events", "_waiters", "finished", "last", "operation_id", "placed", "started")
+    __slots__ = ("_bytes", "_events", "bell", "finished", "last", "operation_id", "placed", "started")
 
     def __init__(
         self, operation_id: str, last: int = 0, *, started: bool = False, placed: bool = True
@@ -41,7 +42,7 @@ class LiveOperation:
         self.finished = False
         self._events: deque[bytes] = deque()
         self._bytes = 0
-        self._waiters: list[asyncio.Future[None]] = []
+        self.bell = Bell()
 
     @property
     def first_kept(self) -> int:
@@ -74,21 +75,11 @@ class LiveOperation:
 
     def wake(self) -> None:
         """Let every waiting watcher look again."""
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
+        self.bell.ring()
 
     async def changed(self) -> None:
         """Wait for :meth:`wake`."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        finally:
-            # A watcher that went away must not be kept by an operation that never says anything again.
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
+        await self.bell.wait()
 
     def check_invariants(self) -> None:
         """Assert what must always hold."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
@@ -11,6 +10,7 @@ from typing import Any
 from sandbank.v1 import session_pb2
 
 from sandbank_server.errors import DrainingError
+from sandbank_server.sessions.bell import Bell
 
 KEPT_EVENTS = 256
 KEPT_BYTES = 512 * 1024
@@ -28,7 +28,7 @@ class SessionEvents:
         self._now = now
         self._kept: deque[session_pb2.SessionEvent] = deque()
         self._bytes = 0
-        self._waiters: list[asyncio.Future[None]] = []
+        self.bell = Bell()
         self.ended = False
         self._draining = False
 
@@ -47,17 +47,17 @@ class SessionEvents:
         # The newest stays, whatever its size: those who wait would never learn of it.
         while len(self._kept) > KEPT_EVENTS or (self._bytes > KEPT_BYTES and len(self._kept) > 1):
             self._bytes -= self._kept.popleft().ByteSize()
-        self._wake()
+        self.bell.ring()
 
     def end(self) -> None:
         """No more events will come; watchers end once they have seen what there is."""
         self.ended = True
-        self._wake()
+        self.bell.ring()
 
     def drain(self) -> None:
         """Send watchers away once they have seen what there is: the server is shutting down."""
         self._draining = True
-        self._wake()
+        self.bell.ring()
 
     async def watch(
         self, after: int, snapshot: Callable[[], session_pb2.Session]
@@ -85,19 +85,4 @@ class SessionEvents:
                         return
                     if self._draining:
                         raise DrainingError("the server is shutting down", retry_delay=1.0)
-                    await self._changed()
-
-    def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-
-    async def _changed(self) -> None:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        try:
-            await waiter
-        finally:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
+                    await self.bell.wait()

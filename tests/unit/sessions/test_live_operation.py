@@ -56,7 +56,7 @@ async def test_every_waiter_wakes_and_a_cancelled_one_is_forgotten() -> None:
     await asyncio.sleep(0)
     leaves.cancel()
     await asyncio.gather(leaves, return_exceptions=True)
-    assert len(live._waiters) == 1
+    assert live.bell.waiting == 1
     live.wake()
     await stays
-    assert live._waiters == []
+    assert live.bell.waiting == 0

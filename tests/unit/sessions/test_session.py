@@ -386,12 +386,12 @@ async def test_a_watcher_that_goes_leaves_nothing_behind(made: World) -> None:
     await anext(watch)
     events = await made.submit(session, "op")
     waiting = [asyncio.create_task(anext(each)) for each in (watch, events)]
-    await until(lambda: bool(session.events._waiters) and bool(session.operations.live["op"]._waiters))
+    await until(lambda: bool(session.events.bell.waiting and session.operations.live["op"].bell.waiting))
     for task in waiting:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    assert not session.events._waiters
-    assert not session.operations.live["op"]._waiters
+    assert not session.events.bell.waiting
+    assert not session.operations.live["op"].bell.waiting
 
 
 async def test_a_late_use_waits_for_a_broken_link_and_goes_on(made: World) -> None:
