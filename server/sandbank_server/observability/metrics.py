@@ -95,17 +95,23 @@ class Metrics:
         registry = self.registry
         self.sessions = Gauge("sandbank_sessions", "Sessions, by state.", ["state"], registry=registry)
         self.operations = Counter(
-            "sandbank_operations", "Operations that finished.", ["state", "outcome"], registry=registry
+            "sandbank_operations",
+            "Operations that finished.",
+            ["tenant", "state", "outcome"],
+            registry=registry,
         )
         self.operation_seconds = Histogram(
             "sandbank_operation_seconds",
             "Wall time of operations in the interpreter.",
-            ["state"],
+            ["tenant", "state"],
             buckets=_OPERATIONS,
             registry=registry,
         )
         self.interpreter_crashes = Counter(
-            "sandbank_interpreter_crashes", "Interpreters that died, by cause.", ["cause"], registry=registry
+            "sandbank_interpreter_crashes",
+            "Interpreters that died, by cause.",
+            ["tenant", "cause"],
+            registry=registry,
         )
         self.link_reconnects = Counter(
             "sandbank_link_reconnects", "Connections to supervisors made again.", registry=registry

@@ -22,14 +22,14 @@ class SessionMetrics:
     def __init__(self, metrics: Metrics, make_span: SpanMaker | None = None) -> None:
         self._metrics = metrics
         self._make_span = make_span
-        self._finished: dict[tuple[int, int], tuple[Counter, Histogram]] = {}
+        self._finished: dict[tuple[str, int, int], tuple[Counter, Histogram]] = {}
 
-    def operation_finished(self, template: str, operation: execution_pb2.Operation, traceparent: str) -> None:
+    def operation_finished(self, tenant: str, operation: execution_pb2.Operation, traceparent: str) -> None:
         """Count an operation that ended, and make its span when traces are on."""
-        key = (operation.state, operation.outcome)
+        key = (tenant, operation.state, operation.outcome)
         found = self._finished.get(key)
         if found is None:
-            found = self._finished[key] = self._children(operation)
+            found = self._finished[key] = self._children(tenant, operation)
         count, seconds = found
         count.inc()
         wall = operation.usage.wall_time
@@ -39,18 +39,21 @@ class SessionMetrics:
         if self._make_span is not None:
             self._make_span(operation, traceparent)
 
-    def _children(self, operation: execution_pb2.Operation) -> tuple[Counter, Histogram]:
+    def _children(self, tenant: str, operation: execution_pb2.Operation) -> tuple[Counter, Histogram]:
         """Return counter and histogram of a state and outcome; looking them up costs more than counting."""
         names = execution_pb2.Operation
         state = names.State.Name(operation.state).removeprefix("STATE_").lower()
         outcome = names.Outcome.Name(operation.outcome).removeprefix("OUTCOME_").lower()
-        return self._metrics.operations.labels(state, outcome), self._metrics.operation_seconds.labels(state)
+        metrics = self._metrics
+        return metrics.operations.labels(tenant, state, outcome), metrics.operation_seconds.labels(
+            tenant, state
+        )
 
-    def interpreter_crashed(self, template: str, reason: str) -> None:
+    def interpreter_crashed(self, tenant: str, reason: str) -> None:
         """Count an interpreter that was replaced, by a cause of a bounded set: the text came from a sandbox."""
-        self._metrics.interpreter_crashes.labels(cause_of(reason)).inc()
+        self._metrics.interpreter_crashes.labels(tenant, cause_of(reason)).inc()
 
-    def link_lost(self, template: str, *, found_again: bool) -> None:
+    def link_lost(self, tenant: str, *, found_again: bool) -> None:
         """Count a link that broke and was mended, or not."""
         if found_again:
             self._metrics.link_reconnects.inc()

@@ -48,13 +48,13 @@ class SandboxSource(Protocol):
 class SessionObserver(Protocol):
     """What is measured of sessions."""
 
-    def operation_finished(self, template: str, operation: execution_pb2.Operation, traceparent: str) -> None:
+    def operation_finished(self, tenant: str, operation: execution_pb2.Operation, traceparent: str) -> None:
         """An operation ended."""
 
-    def interpreter_crashed(self, template: str, reason: str) -> None:
+    def interpreter_crashed(self, tenant: str, reason: str) -> None:
         """An interpreter was replaced."""
 
-    def link_lost(self, template: str, *, found_again: bool) -> None:
+    def link_lost(self, tenant: str, *, found_again: bool) -> None:
         """A link broke."""
 
 

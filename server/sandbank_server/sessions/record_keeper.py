@@ -48,9 +48,9 @@ class RecordKeeper:
         return self._record.state
 
     @property
-    def template(self) -> str:
-        """The session's template."""
-        return self._record.template
+    def tenant(self) -> str:
+        """Whose session it is."""
+        return self._record.tenant
 
     def used(self, now: datetime, execution_count: int = 0) -> None:
         """Count as use; an operation that ran brings the new count along.

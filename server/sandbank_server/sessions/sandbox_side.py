@@ -242,7 +242,7 @@ class SandboxSide:
             if link is not None:
                 link.hang_up()
             return
-        self._services.observer.link_lost(self.record.template, found_again=link is not None)
+        self._services.observer.link_lost(self._keeper.tenant, found_again=link is not None)
         if link is None:
             self.sandbox_lost("the sandbox died")
             return
@@ -322,7 +322,7 @@ class SandboxSide:
         else:
             log.note_replacement(replaced.number)
             lost = []
-        self._services.observer.interpreter_crashed(self.record.template, reason)
+        self._services.observer.interpreter_crashed(self._keeper.tenant, reason)
         _log.info("interpreter replaced", reason=reason, lost_operations=len(lost), **self._keeper.names())
         self._recovered(reason, lost, [])
 
@@ -330,7 +330,7 @@ class SandboxSide:
         trace = self._traces.pop(operation.operation_id, "")
         self._keeper.used(self._services.clock.now(), operation.execution_count)
         try:
-            self._services.observer.operation_finished(self._keeper.template, operation, trace)
+            self._services.observer.operation_finished(self._keeper.tenant, operation, trace)
         except Exception:  # noqa: BLE001 - who measures must not keep an operation from ending
             _log.exception("an operation could not be counted", **self._keeper.names())
 
