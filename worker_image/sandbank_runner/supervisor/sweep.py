@@ -13,6 +13,9 @@ from collections.abc import Callable, Collection
 _ROUNDS = 100
 """A chain of forks is caught in a handful; this is for one that is faster than the scan."""
 
+_EMPTY_LOOKS = 3
+"""Looks in a row that must find nothing: what forks on and on can be ahead of one reading of /proc."""
+
 
 def kill_descendants(keep: Collection[int], root: int | None = None) -> int:
     """Kill every descendant of ``root`` (default: the caller) not in ``keep``; return how many were left.
@@ -35,9 +38,11 @@ def kill_marked(mark: str, keep: Collection[int]) -> int:
 
 def _kill_until_none(find: Callable[[], set[int]], keep: Collection[int]) -> int:
     left: set[int] = set()
+    empty = 0
     for _ in range(_ROUNDS):
         left = find().difference(keep)
-        if not left:
+        empty = 0 if left else empty + 1
+        if empty == _EMPTY_LOOKS:
             return 0
         for pid in left:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -71,7 +76,8 @@ def _marked(mark: bytes) -> set[int]:
 
 
 def _processes() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    """Return the newest first: what forks on and on is met before it has gone further."""
+    return sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True)
 
 
 def _living_parent(pid: int) -> int | None:

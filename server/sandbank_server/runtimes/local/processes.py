@@ -14,6 +14,8 @@ from typing import NamedTuple
 _DEAD = frozenset("ZX")
 _ROUND_SECONDS = 0.002
 _READ_BYTES = 1 << 20
+_EMPTY_LOOKS = 3
+"""Looks in a row that must find nothing: what forks on and on can be ahead of one reading of /proc, hardly of three."""
 
 
 @cache
@@ -74,8 +76,9 @@ def _stat(pid: int) -> _Stat | None:
 
 
 def _all() -> Iterator[_Stat]:
-    for name in os.listdir("/proc"):
-        if name.isdecimal() and (line := _stat(int(name))) is not None and line.state not in _DEAD:
+    """Yield the living, the newest first: what forks on and on is met before it has gone further."""
+    for pid in sorted((int(name) for name in os.listdir("/proc") if name.isdecimal()), reverse=True):
+        if (line := _stat(pid)) is not None and line.state not in _DEAD:
             yield line
 
 
@@ -120,8 +123,12 @@ def find_by_variable(setting: str) -> list[Process]:
 
     Only those that the kernel lets this user look into: not the non-dumpable ones of a user who is not root.
     """
+    return list(_with_variable(setting))
+
+
+def _with_variable(setting: str) -> Iterator[Process]:
     wanted = setting.encode()
-    return [process for process in _processes() if wanted in _read(process.pid, "environ").split(b"\0")]
+    return (process for process in _processes() if wanted in _read(process.pid, "environ").split(b"\0"))
 
 
 def _processes() -> Iterator[Process]:
@@ -151,17 +158,21 @@ def end_tree(root: Process, seconds: float) -> bool:
 
 def end_marked(setting: str, seconds: float) -> bool:
     """Kill those that :func:`find_by_variable` finds; return False when some are left after ``seconds``."""
-    return _end(lambda: find_by_variable(setting), seconds)
+    return _end(lambda: _with_variable(setting), seconds)
 
 
 def _end(look: Callable[[], Iterable[Process]], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    while found := list(look()):
-        if time.monotonic() > deadline:
-            return False
-        for process in found:
+    empty = 0
+    while True:
+        found = False
+        for process in look():  # each as soon as it is seen
+            found = True
             process.signal(signal.SIGKILL)
-        time.sleep(
-            _ROUND_SECONDS
-        )  # a killed process takes a moment to go; this is not the event loop's thread
-    return True
+        empty = 0 if found else empty + 1
+        if empty == _EMPTY_LOOKS:
+            return True
+        if found and time.monotonic() > deadline:
+            return False
+        # A killed process takes a moment to go; this is not the event loop's thread.
+        time.sleep(_ROUND_SECONDS)
