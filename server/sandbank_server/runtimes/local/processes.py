@@ -76,9 +76,9 @@ def _stat(pid: int) -> _Stat | None:
 
 
 def _all() -> Iterator[_Stat]:
-    """Yield the living, the newest first: what forks on and on is met before it has gone further."""
+    """Yield all processes, the newest first: what forks on and on is met before it has gone further."""
     for pid in sorted((int(name) for name in os.listdir("/proc") if name.isdecimal()), reverse=True):
-        if (line := _stat(pid)) is not None and line.state not in _DEAD:
+        if (line := _stat(pid)) is not None:
             yield line
 
 
@@ -91,8 +91,10 @@ def descendants(root: int) -> list[Process]:
     waiting = [root]
     while waiting:
         for line in children.get(waiting.pop(), ()):
-            found.append(Process(line.pid, line.start_ticks, boot_id()))
+            # The dead lead to the living: a parent may have died after its child was looked at.
             waiting.append(line.pid)
+            if line.state not in _DEAD:
+                found.append(Process(line.pid, line.start_ticks, boot_id()))
     return found
 
 
@@ -133,7 +135,11 @@ def _with_variable(setting: str) -> Iterator[Process]:
 
 def _processes() -> Iterator[Process]:
     own = os.getpid()
-    return (Process(line.pid, line.start_ticks, boot_id()) for line in _all() if line.pid != own)
+    return (
+        Process(line.pid, line.start_ticks, boot_id())
+        for line in _all()
+        if line.pid != own and line.state not in _DEAD
+    )
 
 
 def _read(pid: int, name: str) -> bytes:
