@@ -21,7 +21,7 @@ PURPOSE_CONTROL: Purpose
 PURPOSE_FILES: Purpose
 
 class ToRunner(_message.Message):
-    __slots__ = ("request_id", "open", "assign", "submit", "cancel", "fetch", "get_operation", "reset", "ping", "file", "file_chunk", "shutdown")
+    __slots__ = ("request_id", "open", "assign", "submit", "cancel", "fetch", "get_operation", "reset", "ping", "file", "file_chunk", "shutdown", "begin_transaction", "end_transaction", "rewind", "provide_input", "read")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     OPEN_FIELD_NUMBER: _ClassVar[int]
     ASSIGN_FIELD_NUMBER: _ClassVar[int]
@@ -34,6 +34,11 @@ class ToRunner(_message.Message):
     FILE_FIELD_NUMBER: _ClassVar[int]
     FILE_CHUNK_FIELD_NUMBER: _ClassVar[int]
     SHUTDOWN_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_TRANSACTION_FIELD_NUMBER: _ClassVar[int]
+    END_TRANSACTION_FIELD_NUMBER: _ClassVar[int]
+    REWIND_FIELD_NUMBER: _ClassVar[int]
+    PROVIDE_INPUT_FIELD_NUMBER: _ClassVar[int]
+    READ_FIELD_NUMBER: _ClassVar[int]
     request_id: int
     open: Open
     assign: Assign
@@ -46,15 +51,21 @@ class ToRunner(_message.Message):
     file: FileRequest
     file_chunk: FileChunk
     shutdown: Shutdown
-    def __init__(self, request_id: _Optional[int] = ..., open: _Optional[_Union[Open, _Mapping]] = ..., assign: _Optional[_Union[Assign, _Mapping]] = ..., submit: _Optional[_Union[Submit, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., get_operation: _Optional[_Union[GetOperation, _Mapping]] = ..., reset: _Optional[_Union[Reset, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., file: _Optional[_Union[FileRequest, _Mapping]] = ..., file_chunk: _Optional[_Union[FileChunk, _Mapping]] = ..., shutdown: _Optional[_Union[Shutdown, _Mapping]] = ...) -> None: ...
+    begin_transaction: BeginTransaction
+    end_transaction: EndTransaction
+    rewind: Rewind
+    provide_input: ProvideInput
+    read: Read
+    def __init__(self, request_id: _Optional[int] = ..., open: _Optional[_Union[Open, _Mapping]] = ..., assign: _Optional[_Union[Assign, _Mapping]] = ..., submit: _Optional[_Union[Submit, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., get_operation: _Optional[_Union[GetOperation, _Mapping]] = ..., reset: _Optional[_Union[Reset, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., file: _Optional[_Union[FileRequest, _Mapping]] = ..., file_chunk: _Optional[_Union[FileChunk, _Mapping]] = ..., shutdown: _Optional[_Union[Shutdown, _Mapping]] = ..., begin_transaction: _Optional[_Union[BeginTransaction, _Mapping]] = ..., end_transaction: _Optional[_Union[EndTransaction, _Mapping]] = ..., rewind: _Optional[_Union[Rewind, _Mapping]] = ..., provide_input: _Optional[_Union[ProvideInput, _Mapping]] = ..., read: _Optional[_Union[Read, _Mapping]] = ...) -> None: ...
 
 class FromRunner(_message.Message):
-    __slots__ = ("hello", "events", "background", "reply", "interpreter_replaced", "file_reply", "file_chunk")
+    __slots__ = ("hello", "events", "background", "reply", "interpreter_replaced", "transaction_changed", "file_reply", "file_chunk")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     BACKGROUND_FIELD_NUMBER: _ClassVar[int]
     REPLY_FIELD_NUMBER: _ClassVar[int]
     INTERPRETER_REPLACED_FIELD_NUMBER: _ClassVar[int]
+    TRANSACTION_CHANGED_FIELD_NUMBER: _ClassVar[int]
     FILE_REPLY_FIELD_NUMBER: _ClassVar[int]
     FILE_CHUNK_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
@@ -62,9 +73,10 @@ class FromRunner(_message.Message):
     background: Background
     reply: Reply
     interpreter_replaced: InterpreterReplaced
+    transaction_changed: TransactionChanged
     file_reply: FileReply
     file_chunk: FileChunk
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., events: _Optional[_Union[Events, _Mapping]] = ..., background: _Optional[_Union[Background, _Mapping]] = ..., reply: _Optional[_Union[Reply, _Mapping]] = ..., interpreter_replaced: _Optional[_Union[InterpreterReplaced, _Mapping]] = ..., file_reply: _Optional[_Union[FileReply, _Mapping]] = ..., file_chunk: _Optional[_Union[FileChunk, _Mapping]] = ...) -> None: ...
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., events: _Optional[_Union[Events, _Mapping]] = ..., background: _Optional[_Union[Background, _Mapping]] = ..., reply: _Optional[_Union[Reply, _Mapping]] = ..., interpreter_replaced: _Optional[_Union[InterpreterReplaced, _Mapping]] = ..., transaction_changed: _Optional[_Union[TransactionChanged, _Mapping]] = ..., file_reply: _Optional[_Union[FileReply, _Mapping]] = ..., file_chunk: _Optional[_Union[FileChunk, _Mapping]] = ...) -> None: ...
 
 class Open(_message.Message):
     __slots__ = ("protocol_version", "purpose")
@@ -75,7 +87,7 @@ class Open(_message.Message):
     def __init__(self, protocol_version: _Optional[int] = ..., purpose: _Optional[_Union[Purpose, str]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("protocol_version", "sandbox_id", "boot_id", "session_id", "python_version", "execution_count", "missing_walls", "operations", "background_sequence", "figures", "last_replaced")
+    __slots__ = ("protocol_version", "sandbox_id", "boot_id", "session_id", "python_version", "execution_count", "missing_walls", "operations", "background_sequence", "figures", "last_replaced", "replacements", "transactions")
     class FiguresEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -94,6 +106,8 @@ class Hello(_message.Message):
     BACKGROUND_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     FIGURES_FIELD_NUMBER: _ClassVar[int]
     LAST_REPLACED_FIELD_NUMBER: _ClassVar[int]
+    REPLACEMENTS_FIELD_NUMBER: _ClassVar[int]
+    TRANSACTIONS_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     sandbox_id: str
     boot_id: str
@@ -105,24 +119,28 @@ class Hello(_message.Message):
     background_sequence: int
     figures: _containers.ScalarMap[str, int]
     last_replaced: InterpreterReplaced
-    def __init__(self, protocol_version: _Optional[int] = ..., sandbox_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., session_id: _Optional[str] = ..., python_version: _Optional[str] = ..., execution_count: _Optional[int] = ..., missing_walls: _Optional[_Iterable[str]] = ..., operations: _Optional[_Iterable[_Union[OperationSummary, _Mapping]]] = ..., background_sequence: _Optional[int] = ..., figures: _Optional[_Mapping[str, int]] = ..., last_replaced: _Optional[_Union[InterpreterReplaced, _Mapping]] = ...) -> None: ...
+    replacements: _containers.RepeatedCompositeFieldContainer[InterpreterReplaced]
+    transactions: _containers.RepeatedCompositeFieldContainer[TransactionChanged]
+    def __init__(self, protocol_version: _Optional[int] = ..., sandbox_id: _Optional[str] = ..., boot_id: _Optional[str] = ..., session_id: _Optional[str] = ..., python_version: _Optional[str] = ..., execution_count: _Optional[int] = ..., missing_walls: _Optional[_Iterable[str]] = ..., operations: _Optional[_Iterable[_Union[OperationSummary, _Mapping]]] = ..., background_sequence: _Optional[int] = ..., figures: _Optional[_Mapping[str, int]] = ..., last_replaced: _Optional[_Union[InterpreterReplaced, _Mapping]] = ..., replacements: _Optional[_Iterable[_Union[InterpreterReplaced, _Mapping]]] = ..., transactions: _Optional[_Iterable[_Union[TransactionChanged, _Mapping]]] = ...) -> None: ...
 
 class OperationSummary(_message.Message):
-    __slots__ = ("operation_id", "finished", "last_sequence", "first_kept_sequence", "effects_lost")
+    __slots__ = ("operation_id", "finished", "last_sequence", "first_kept_sequence", "effects_lost", "outcome")
     OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
     FINISHED_FIELD_NUMBER: _ClassVar[int]
     LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     FIRST_KEPT_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     EFFECTS_LOST_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
     operation_id: str
     finished: bool
     last_sequence: int
     first_kept_sequence: int
     effects_lost: bool
-    def __init__(self, operation_id: _Optional[str] = ..., finished: _Optional[bool] = ..., last_sequence: _Optional[int] = ..., first_kept_sequence: _Optional[int] = ..., effects_lost: _Optional[bool] = ...) -> None: ...
+    outcome: int
+    def __init__(self, operation_id: _Optional[str] = ..., finished: _Optional[bool] = ..., last_sequence: _Optional[int] = ..., first_kept_sequence: _Optional[int] = ..., effects_lost: _Optional[bool] = ..., outcome: _Optional[int] = ...) -> None: ...
 
 class Assign(_message.Message):
-    __slots__ = ("session_id", "env", "secret_env", "journal_bytes", "journal_operations", "queue_limit", "interrupt_grace")
+    __slots__ = ("session_id", "env", "secret_env", "journal_bytes", "journal_operations", "queue_limit", "interrupt_grace", "snapshots_disabled", "snapshot_history", "quiet_time", "workspace_copy_bytes")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -144,6 +162,10 @@ class Assign(_message.Message):
     JOURNAL_OPERATIONS_FIELD_NUMBER: _ClassVar[int]
     QUEUE_LIMIT_FIELD_NUMBER: _ClassVar[int]
     INTERRUPT_GRACE_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOTS_DISABLED_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_HISTORY_FIELD_NUMBER: _ClassVar[int]
+    QUIET_TIME_FIELD_NUMBER: _ClassVar[int]
+    WORKSPACE_COPY_BYTES_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     env: _containers.ScalarMap[str, str]
     secret_env: _containers.ScalarMap[str, str]
@@ -151,23 +173,109 @@ class Assign(_message.Message):
     journal_operations: int
     queue_limit: int
     interrupt_grace: _duration_pb2.Duration
-    def __init__(self, session_id: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., secret_env: _Optional[_Mapping[str, str]] = ..., journal_bytes: _Optional[int] = ..., journal_operations: _Optional[int] = ..., queue_limit: _Optional[int] = ..., interrupt_grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    snapshots_disabled: bool
+    snapshot_history: int
+    quiet_time: _duration_pb2.Duration
+    workspace_copy_bytes: int
+    def __init__(self, session_id: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., secret_env: _Optional[_Mapping[str, str]] = ..., journal_bytes: _Optional[int] = ..., journal_operations: _Optional[int] = ..., queue_limit: _Optional[int] = ..., interrupt_grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., snapshots_disabled: _Optional[bool] = ..., snapshot_history: _Optional[int] = ..., quiet_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., workspace_copy_bytes: _Optional[int] = ...) -> None: ...
 
 class Submit(_message.Message):
-    __slots__ = ("operation_id", "code", "timeout", "max_output_bytes", "create_time", "traceparent")
+    __slots__ = ("operation_id", "code", "timeout", "max_output_bytes", "create_time", "traceparent", "tx_policy", "isolation", "transaction_id", "begin", "include_files", "allow_input", "report_changes")
     OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
     CODE_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     MAX_OUTPUT_BYTES_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
+    TX_POLICY_FIELD_NUMBER: _ClassVar[int]
+    ISOLATION_FIELD_NUMBER: _ClassVar[int]
+    TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_FILES_FIELD_NUMBER: _ClassVar[int]
+    ALLOW_INPUT_FIELD_NUMBER: _ClassVar[int]
+    REPORT_CHANGES_FIELD_NUMBER: _ClassVar[int]
     operation_id: str
     code: str
     timeout: _duration_pb2.Duration
     max_output_bytes: int
     create_time: _timestamp_pb2.Timestamp
     traceparent: str
-    def __init__(self, operation_id: _Optional[str] = ..., code: _Optional[str] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_output_bytes: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ...) -> None: ...
+    tx_policy: int
+    isolation: int
+    transaction_id: str
+    begin: BeginTransaction
+    include_files: bool
+    allow_input: bool
+    report_changes: bool
+    def __init__(self, operation_id: _Optional[str] = ..., code: _Optional[str] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., max_output_bytes: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., traceparent: _Optional[str] = ..., tx_policy: _Optional[int] = ..., isolation: _Optional[int] = ..., transaction_id: _Optional[str] = ..., begin: _Optional[_Union[BeginTransaction, _Mapping]] = ..., include_files: _Optional[bool] = ..., allow_input: _Optional[bool] = ..., report_changes: _Optional[bool] = ...) -> None: ...
+
+class BeginTransaction(_message.Message):
+    __slots__ = ("transaction_id", "idle_timeout", "include_files")
+    TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    IDLE_TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    INCLUDE_FILES_FIELD_NUMBER: _ClassVar[int]
+    transaction_id: str
+    idle_timeout: _duration_pb2.Duration
+    include_files: bool
+    def __init__(self, transaction_id: _Optional[str] = ..., idle_timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., include_files: _Optional[bool] = ...) -> None: ...
+
+class EndTransaction(_message.Message):
+    __slots__ = ("transaction_id", "commit")
+    TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    COMMIT_FIELD_NUMBER: _ClassVar[int]
+    transaction_id: str
+    commit: bool
+    def __init__(self, transaction_id: _Optional[str] = ..., commit: _Optional[bool] = ...) -> None: ...
+
+class Rewind(_message.Message):
+    __slots__ = ("operation_id",)
+    OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
+    operation_id: str
+    def __init__(self, operation_id: _Optional[str] = ...) -> None: ...
+
+class ProvideInput(_message.Message):
+    __slots__ = ("operation_id", "input_id", "text", "end_of_file")
+    OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
+    INPUT_ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    END_OF_FILE_FIELD_NUMBER: _ClassVar[int]
+    operation_id: str
+    input_id: str
+    text: str
+    end_of_file: bool
+    def __init__(self, operation_id: _Optional[str] = ..., input_id: _Optional[str] = ..., text: _Optional[str] = ..., end_of_file: _Optional[bool] = ...) -> None: ...
+
+class Read(_message.Message):
+    __slots__ = ("transaction_id", "timeout", "list", "get")
+    class ListVariables(_message.Message):
+        __slots__ = ("name_prefix", "include_private", "after_name", "limit")
+        NAME_PREFIX_FIELD_NUMBER: _ClassVar[int]
+        INCLUDE_PRIVATE_FIELD_NUMBER: _ClassVar[int]
+        AFTER_NAME_FIELD_NUMBER: _ClassVar[int]
+        LIMIT_FIELD_NUMBER: _ClassVar[int]
+        name_prefix: str
+        include_private: bool
+        after_name: str
+        limit: int
+        def __init__(self, name_prefix: _Optional[str] = ..., include_private: _Optional[bool] = ..., after_name: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+    class GetVariable(_message.Message):
+        __slots__ = ("name", "format", "max_bytes")
+        NAME_FIELD_NUMBER: _ClassVar[int]
+        FORMAT_FIELD_NUMBER: _ClassVar[int]
+        MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+        name: str
+        format: int
+        max_bytes: int
+        def __init__(self, name: _Optional[str] = ..., format: _Optional[int] = ..., max_bytes: _Optional[int] = ...) -> None: ...
+    TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    LIST_FIELD_NUMBER: _ClassVar[int]
+    GET_FIELD_NUMBER: _ClassVar[int]
+    transaction_id: str
+    timeout: _duration_pb2.Duration
+    list: Read.ListVariables
+    get: Read.GetVariable
+    def __init__(self, transaction_id: _Optional[str] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., list: _Optional[_Union[Read.ListVariables, _Mapping]] = ..., get: _Optional[_Union[Read.GetVariable, _Mapping]] = ...) -> None: ...
 
 class Cancel(_message.Message):
     __slots__ = ("operation_id",)
@@ -230,30 +338,50 @@ class Background(_message.Message):
     def __init__(self, stream: _Optional[int] = ..., data: _Optional[bytes] = ..., dropped_bytes: _Optional[int] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class InterpreterReplaced(_message.Message):
-    __slots__ = ("operation_id", "reason", "state_lost", "number")
+    __slots__ = ("operation_id", "reason", "state_lost", "number", "restored_operation_id", "lost_operation_ids", "rewound")
     OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     STATE_LOST_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
+    RESTORED_OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
+    LOST_OPERATION_IDS_FIELD_NUMBER: _ClassVar[int]
+    REWOUND_FIELD_NUMBER: _ClassVar[int]
     operation_id: str
     reason: str
     state_lost: bool
     number: int
-    def __init__(self, operation_id: _Optional[str] = ..., reason: _Optional[str] = ..., state_lost: _Optional[bool] = ..., number: _Optional[int] = ...) -> None: ...
+    restored_operation_id: str
+    lost_operation_ids: _containers.RepeatedScalarFieldContainer[str]
+    rewound: bool
+    def __init__(self, operation_id: _Optional[str] = ..., reason: _Optional[str] = ..., state_lost: _Optional[bool] = ..., number: _Optional[int] = ..., restored_operation_id: _Optional[str] = ..., lost_operation_ids: _Optional[_Iterable[str]] = ..., rewound: _Optional[bool] = ...) -> None: ...
+
+class TransactionChanged(_message.Message):
+    __slots__ = ("transaction", "reason", "number")
+    TRANSACTION_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    transaction: bytes
+    reason: str
+    number: int
+    def __init__(self, transaction: _Optional[bytes] = ..., reason: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("request_id", "failure", "page", "operation", "pong")
+    __slots__ = ("request_id", "failure", "page", "operation", "pong", "transaction", "read")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     PAGE_FIELD_NUMBER: _ClassVar[int]
     OPERATION_FIELD_NUMBER: _ClassVar[int]
     PONG_FIELD_NUMBER: _ClassVar[int]
+    TRANSACTION_FIELD_NUMBER: _ClassVar[int]
+    READ_FIELD_NUMBER: _ClassVar[int]
     request_id: int
     failure: Failure
     page: Page
     operation: bytes
     pong: Pong
-    def __init__(self, request_id: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., page: _Optional[_Union[Page, _Mapping]] = ..., operation: _Optional[bytes] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ...) -> None: ...
+    transaction: bytes
+    read: ReadResult
+    def __init__(self, request_id: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., page: _Optional[_Union[Page, _Mapping]] = ..., operation: _Optional[bytes] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ..., transaction: _Optional[bytes] = ..., read: _Optional[_Union[ReadResult, _Mapping]] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("reason", "message")
@@ -262,6 +390,22 @@ class Failure(_message.Message):
     reason: str
     message: str
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class ReadResult(_message.Message):
+    __slots__ = ("variables", "more", "data", "mime_type", "as_of_operation_id", "stale")
+    VARIABLES_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    MIME_TYPE_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
+    STALE_FIELD_NUMBER: _ClassVar[int]
+    variables: _containers.RepeatedScalarFieldContainer[bytes]
+    more: bool
+    data: bytes
+    mime_type: str
+    as_of_operation_id: str
+    stale: bool
+    def __init__(self, variables: _Optional[_Iterable[bytes]] = ..., more: _Optional[bool] = ..., data: _Optional[bytes] = ..., mime_type: _Optional[str] = ..., as_of_operation_id: _Optional[str] = ..., stale: _Optional[bool] = ...) -> None: ...
 
 class Page(_message.Message):
     __slots__ = ("first_sequence", "events", "finished", "first_kept_sequence")
