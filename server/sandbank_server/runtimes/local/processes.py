@@ -61,8 +61,13 @@ class Process:
 class _Stat(NamedTuple):
     pid: int
     parent: int
+    group: int
+    session: int
     state: str
     start_ticks: int
+
+    def process(self) -> Process:
+        return Process(self.pid, self.start_ticks, boot_id())
 
 
 def _stat(pid: int) -> _Stat | None:
@@ -70,7 +75,8 @@ def _stat(pid: int) -> _Stat | None:
         with open(f"/proc/{pid}/stat", "rb") as file:
             # The name is in parentheses and may hold anything, parentheses too.
             fields = file.read().rpartition(b")")[2].split()
-        return _Stat(pid, int(fields[1]), fields[0].decode(), int(fields[19]))
+        parent, group, session = (int(field) for field in fields[1:4])
+        return _Stat(pid, parent, group, session, fields[0].decode(), int(fields[19]))
     except (OSError, ValueError, IndexError):
         return None
 
@@ -84,17 +90,20 @@ def _all() -> Iterator[_Stat]:
 
 def descendants(root: int) -> list[Process]:
     """Return the living descendants of a process."""
+    return [line.process() for line in _descendants(root) if line.state not in _DEAD]
+
+
+def _descendants(root: int) -> list[_Stat]:
+    """Return the descendants of a process, the dead too: they lead to the living, as parents and by their groups."""
     children: dict[int, list[_Stat]] = {}
     for line in _all():
         children.setdefault(line.parent, []).append(line)
-    found: list[Process] = []
+    found: list[_Stat] = []
     waiting = [root]
     while waiting:
         for line in children.get(waiting.pop(), ()):
-            # The dead lead to the living: a parent may have died after its child was looked at.
             waiting.append(line.pid)
-            if line.state not in _DEAD:
-                found.append(Process(line.pid, line.start_ticks, boot_id()))
+            found.append(line)
     return found
 
 
@@ -116,7 +125,7 @@ def find_by_argument(argument: str) -> list[Process]:
     """Return the processes whose last argument is ``argument``."""
     wanted = argument.encode()
     return [
-        process for process in _processes() if _read(process.pid, "cmdline").split(b"\0")[-2:-1] == [wanted]
+        line.process() for line in _others() if _read(line.pid, "cmdline").split(b"\0")[-2:-1] == [wanted]
     ]
 
 
@@ -125,21 +134,17 @@ def find_by_variable(setting: str) -> list[Process]:
 
     Only those that the kernel lets this user look into: not the non-dumpable ones of a user who is not root.
     """
-    return list(_with_variable(setting))
+    return [line.process() for line in _with_variable(setting)]
 
 
-def _with_variable(setting: str) -> Iterator[Process]:
+def _with_variable(setting: str) -> Iterator[_Stat]:
     wanted = setting.encode()
-    return (process for process in _processes() if wanted in _read(process.pid, "environ").split(b"\0"))
+    return (line for line in _others() if wanted in _read(line.pid, "environ").split(b"\0"))
 
 
-def _processes() -> Iterator[Process]:
+def _others() -> Iterator[_Stat]:
     own = os.getpid()
-    return (
-        Process(line.pid, line.start_ticks, boot_id())
-        for line in _all()
-        if line.pid != own and line.state not in _DEAD
-    )
+    return (line for line in _all() if line.pid != own and line.state not in _DEAD)
 
 
 def _read(pid: int, name: str) -> bytes:
@@ -157,9 +162,12 @@ def end_tree(root: Process, seconds: float) -> bool:
     its parent, is still its descendant and is found by the next look.
     """
     root.signal(signal.SIGSTOP)
-    ended = _end(lambda: descendants(root.pid) if root.alive() else (), seconds)
+    ended = _end(lambda: _descendants(root.pid) if root.alive() else (), seconds)
     root.signal(signal.SIGKILL)
-    return _end(lambda: (root,) if root.alive() else (), seconds) and ended
+    deadline = time.monotonic() + seconds
+    while root.alive() and time.monotonic() < deadline:
+        time.sleep(_ROUND_SECONDS)
+    return ended and not root.alive()
 
 
 def end_marked(setting: str, seconds: float) -> bool:
@@ -167,14 +175,16 @@ def end_marked(setting: str, seconds: float) -> bool:
     return _end(lambda: _with_variable(setting), seconds)
 
 
-def _end(look: Callable[[], Iterable[Process]], seconds: float) -> bool:
+def _end(look: Callable[[], Iterable[_Stat]], seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     empty = 0
     while True:
         found = False
-        for process in look():  # each as soon as it is seen
-            found = True
-            process.signal(signal.SIGKILL)
+        for line in look():  # each as soon as it is seen
+            _kill_group(line)
+            if line.state not in _DEAD:
+                found = True
+                line.process().signal(signal.SIGKILL)
         empty = 0 if found else empty + 1
         if empty == _EMPTY_LOOKS:
             return True
@@ -182,3 +192,14 @@ def _end(look: Callable[[], Iterable[Process]], seconds: float) -> bool:
             return False
         # A killed process takes a moment to go; this is not the event loop's thread.
         time.sleep(_ROUND_SECONDS)
+
+
+def _kill_group(line: _Stat) -> None:
+    """Kill the process group of one that is to die, at one blow: no fork gets past it, however fast it forks.
+
+    Groups lie within sessions, and a sandbox is a session of its own, as is whatever leaves it: so nobody else is in
+    them. A process of the caller's own session, which a supervisor never is, dies alone.
+    """
+    if line.group > 1 and line.session != os.getsid(0):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(line.group, signal.SIGKILL)

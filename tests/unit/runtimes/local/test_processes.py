@@ -22,8 +22,7 @@ from sandbank_server.runtimes.local.processes import (
 
 SECONDS = 20.0
 
-# A subreaper with a child, and a grandchild that left its session and lost its parent. What forks on and on, each life
-# shorter than a look at /proc, is not here: without control groups it can stay ahead, and the documentation says so.
+# A subreaper with a child, a grandchild that left its session and lost its parent, and something that forks.
 TREE = """
 import ctypes, os, subprocess, sys, time
 ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)
@@ -34,6 +33,15 @@ if os.fork() == 0:
         os.execlp("sleep", "sleep", "1000")
     os._exit(0)
 os.wait()
+if os.fork() == 0:
+    # Forks on and on, each life short: whoever looks at a list is always late. It ends by itself after a minute,
+    # so that a failing test does not leave it on the machine for ever.
+    os.setsid()
+    last = time.monotonic() + 60
+    while time.monotonic() < last:
+        if os.fork():
+            os._exit(0)
+        time.sleep(0.001)
 print("ready", flush=True)
 while True:
     try:
@@ -59,7 +67,7 @@ def tree() -> Iterator[tuple[Process, str]]:
 
 
 def test_whole_tree_ends(tree: tuple[Process, str]) -> None:
-    """Children and daemons: all are dead, and so is their root."""
+    """Children, daemons and what forks without end: all are dead, and so is their root."""
     root, mark = tree
     assert len(descendants(root.pid)) >= 2
     assert end_tree(root, SECONDS)
