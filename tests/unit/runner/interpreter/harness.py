@@ -6,6 +6,7 @@ for the supervisor's side of one interpreter. Single-threaded: output is read wh
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -254,10 +255,10 @@ class Interpreter:
         raise AssertionError(f"no {kind} within {SECONDS} s: {self.events}")
 
     def close(self) -> None:
-        """Kill what is left of it."""
-        if self.status is None:
-            os.kill(self.pid, signal.SIGKILL)
-            self._died()
+        """Kill what is left of it, and what its user code has started: an interrupt may leave a child behind."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._died()
         self._sock.close()
         for descriptor in (self._out, self._err, self._pidfd):
             os.close(descriptor)

@@ -35,7 +35,7 @@ RUNNING = {
     "task group": "import asyncio\n"
     + READY
     + "async with asyncio.TaskGroup() as g:\n    g.create_task(asyncio.sleep(60))",
-    "subprocess": "import subprocess\n" + READY + "subprocess.run(['sleep', '20'])",
+    "subprocess": "import subprocess\n" + READY + "subprocess.run(['sleep', '60'])",
     "lock": "import threading\n"
     + READY
     + "threading.Lock().acquire() and None\nl = threading.Lock(); l.acquire(); l.acquire()",
