@@ -287,6 +287,7 @@ def session_limits(settings: Settings) -> SessionLimits:
         operation_queue=limits.operation_queue,
         journal_bytes=limits.journal_bytes,
         journal_operations=limits.journal_operations,
+        interrupt_grace=limits.interrupt_grace.total_seconds(),
         pool_wait=settings.pool_wait.total_seconds(),
         idle_after=limits.idle_after.total_seconds(),
         lifetime_ahead=2 * limits.lifetime_max.total_seconds(),

@@ -39,6 +39,10 @@ class Limits(BaseModel):
     operation_timeout_max: Duration = Field(
         default=timedelta(hours=1), description="How long code may ask to run."
     )
+    interrupt_grace: Duration = Field(
+        default=timedelta(seconds=2),
+        description="How long code that is to stop may take over the interrupt before it is killed.",
+    )
     idle_timeout: Duration = Field(
         default=timedelta(minutes=15), description="After which an unused session ends."
     )
