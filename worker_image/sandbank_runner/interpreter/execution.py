@@ -105,6 +105,10 @@ class Executor:
             interrupts.raised = None
         return outcome
 
+    def reborn(self) -> None:
+        """This process is another one, forked off between two cells to go on with the next."""
+        self._pid = _getpid()
+
     def _enter(self) -> None:
         self._interrupts.active = True
         self._interrupts.open()  # from here on user code's handlers, and ours, may raise at any time

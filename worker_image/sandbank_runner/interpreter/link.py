@@ -11,11 +11,12 @@ import json
 import os
 import socket
 from _thread import allocate_lock
+from array import array
 from collections.abc import Callable
 from struct import Struct
 from typing import Any
 
-from sandbank_runner.channel import MESSAGE_BYTES, PACKET_BYTES
+from sandbank_runner.channel import DESCRIPTORS, MESSAGE_BYTES, PACKET_BYTES
 from sandbank_runner.interpreter import json_encoder
 from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.signals import EVERY, SIG_BLOCK, SIG_SETMASK, sigmask
@@ -25,11 +26,19 @@ seal(globals())
 _length = Struct(">I")
 _pack, _unpack = _length.pack, _length.unpack_from
 _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
-_exit = os._exit
-_getpid = os.getpid
-
+_exit, _close = os._exit, os.close
+_array = array
+# As enums they would cost more than the system call.
+_RIGHTS = (int(socket.SOL_SOCKET), int(socket.SCM_RIGHTS))
+_CLOSE_ON_EXEC = int(socket.MSG_CMSG_CLOEXEC)
+_DO_NOT_WAIT = _CLOSE_ON_EXEC | int(socket.MSG_DONTWAIT)
+_PACKET = (PACKET_BYTES + 1,)
+_ANCILLARY = (socket.CMSG_SPACE(DESCRIPTORS * _array("i").itemsize),)
 
 _encode = json_encoder.make(ascii_only=True)
+
+_Packet = tuple[bytes, list[tuple[int, int, bytes]], int, Any]
+"""As `recvmsg` gives it: content, what came beside it, flags, sender."""
 
 
 def packets_of(header: dict[str, Any], blobs: tuple[bytes, ...] = ()) -> list[bytes]:
@@ -51,27 +60,55 @@ def packets_of(header: dict[str, Any], blobs: tuple[bytes, ...] = ()) -> list[by
 class Link:
     """One interpreter's word with its supervisor. A process that user code forks has none: see :meth:`mute`."""
 
-    __slots__ = ("_lock", "_receive", "_send", "_sock", "descriptor")
+    __slots__ = ("_descriptors", "_lock", "_packets", "_receive", "_send", "_sock", "descriptor")
 
     def __init__(self, sock: socket.socket) -> None:
         """Take over a blocking ``SOCK_SEQPACKET`` socket."""
         self._sock = sock
         self.descriptor = sock.fileno()
-        self._receive: Callable[[int], bytes] = sock.recv
+        self._receive: Callable[..., _Packet] = sock.recvmsg
+        self._packets: list[_Packet] = []
         self._send: Callable[[bytes], int] | None = sock.send
         self._lock = allocate_lock()
+        self._descriptors: tuple[int, ...] = ()
 
     def receive(self) -> tuple[dict[str, Any], tuple[bytes, ...]]:
-        """Wait for one message. Ends the process where the supervisor is gone; OSError where the channel is."""
-        parts = []
-        more = True
-        while more:
-            packet = self._receive(PACKET_BYTES + 1)
-            if not packet:
+        """Wait for one message. Ends the process where the supervisor is gone; OSError where the channel is.
+
+        Descriptors that came with it are the link's until :meth:`take_descriptors`, and closed with the next message.
+        """
+        for descriptor in self.take_descriptors():
+            _close(descriptor)
+        while (message := self._whole(_CLOSE_ON_EXEC)) is None:
+            pass
+        return message
+
+    def receive_now(self) -> tuple[dict[str, Any], tuple[bytes, ...]] | None:
+        """Do the same without waiting: None where no whole message is there. Not for two threads at once.
+
+        A signal handler's exception loses nothing: what has come of a message waits for the next call.
+        """
+        try:
+            return self._whole(_DO_NOT_WAIT)
+        except BlockingIOError:
+            return None
+
+    def _whole(self, flags: int) -> tuple[dict[str, Any], tuple[bytes, ...]] | None:
+        """Return the message that is whole, after receiving one more packet where none is."""
+        packets = self._packets
+        if not packets or packets[-1][0][0] == 1:
+            # In one call of C code: after it a signal handler may raise, but the packet is kept.
+            packets.extend(map(self._receive, _PACKET, _ANCILLARY, (flags,)))
+            if not packets[-1][0]:
                 _exit(0)
-            more = packet[0] == 1
-            parts.append(packet[1:])
-        data = parts[0] if len(parts) == 1 else b"".join(parts)
+            if packets[-1][0][0] == 1:
+                return None
+        for _, ancillary, _, _ in packets:
+            for level, kind, content in ancillary:
+                if (level, kind) == _RIGHTS:
+                    self._descriptors += tuple(_array("i", content[: len(content) & ~3]))
+        data = b"".join([packet[0][1:] for packet in packets])
+        packets.clear()
         end = 4 + _unpack(data)[0]
         header = _scan(data[4:end].decode("utf-8"), 0)[0]
         blobs = []
@@ -79,6 +116,11 @@ class Link:
             blobs.append(data[end : end + length])
             end += length
         return header, tuple(blobs)
+
+    def take_descriptors(self) -> tuple[int, ...]:
+        """Return what came with the last message, for the caller to close: less than was sent without room for it."""
+        descriptors, self._descriptors = self._descriptors, ()
+        return descriptors
 
     def send(self, header: dict[str, Any], blobs: tuple[bytes, ...] = ()) -> bool:
         """Send one message, from any thread; False in a process that has no say."""

@@ -17,6 +17,7 @@ from sandbank_runner.interpreter.link import Link
 from sandbank_runner.interpreter.namespace import Namespace
 from sandbank_runner.interpreter.output import Output
 from sandbank_runner.interpreter.sealed import seal
+from sandbank_runner.interpreter.snapshots import Snapshots
 from sandbank_runner.interpreter.turns import CHANNEL
 from sandbank_runner.interpreter.usage import Usage
 
@@ -50,7 +51,12 @@ class Session:
         )
         self._pid = _getpid()
         self._operation: str | None = None
-        self._handlers = {"execute": self._execute, "setup": self._setup}
+        self.snapshots = Snapshots(link, _users_of(settings), self._reborn)
+        self._handlers = {
+            "execute": self._execute,
+            "setup": self._setup,
+            "snapshot": self.snapshots.take,
+        }
         display.connect(self._publish)
         builtins.display = display.display  # type: ignore[attr-defined]
         forks.watch(link)
@@ -103,6 +109,12 @@ class Session:
             tuple(outcome.result.values()),
         )
 
+    def _reborn(self) -> None:
+        """This is a sleeper, a process of its own: what remembered the process before it must not any more."""
+        self._pid = _getpid()
+        self._executor.reborn()
+        self._usage.reborn()
+
     def _say(self, header: dict[str, Any], blobs: tuple[bytes, ...] = ()) -> None:
         try:
             self._link.send(header, blobs)
@@ -129,6 +141,12 @@ class Session:
             },
             tuple(data.values()),
         )
+
+
+def _users_of(settings: Mapping[str, object]) -> tuple[int, int] | None:
+    """Return the users of code and of sleepers, or None where there is only one."""
+    users = settings.get("users")
+    return (users[2], users[3]) if isinstance(users, list) else None
 
 
 def main(channel: Channel, settings: Mapping[str, object]) -> NoReturn:

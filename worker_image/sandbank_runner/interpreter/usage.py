@@ -23,6 +23,11 @@ class Usage:
         self._own = 0.0
         self._children = _children_seconds()
 
+    def reborn(self) -> None:
+        """This is a new process: its children and its time count from zero."""
+        self._own = _process_time()
+        self._children = _children_seconds()
+
     def start(self) -> None:
         """Begin an operation. Children are counted when they are waited for: also those that ended since the last."""
         self._own = _process_time()
