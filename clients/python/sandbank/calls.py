@@ -11,7 +11,17 @@ from typing import Any, Generic, TypeVar
 
 from sandbank import requests, rpc
 from sandbank.results import Result, result_of_run
-from sandbank.v1 import execution_pb2, file_pb2, info_pb2, pool_pb2, session_pb2
+from sandbank.v1 import (
+    execution_pb2,
+    file_pb2,
+    info_pb2,
+    pool_pb2,
+    session_pb2,
+    state_pb2,
+    transaction_pb2,
+    variable_pb2,
+)
+from sandbank.values import Value
 
 T = TypeVar("T")
 
@@ -82,15 +92,20 @@ def reset_session(session_id: str, keep_files: bool) -> Call[session_pb2.Session
     return Call(rpc.RESET_SESSION, request, lambda answer: answer.session, "create")
 
 
+def rewind_session(session_id: str, operation_id: str) -> Call[session_pb2.Session]:
+    """Go back to the state right after an operation."""
+    request = session_pb2.RewindSessionRequest(session_id=session_id, operation_id=operation_id)
+    return Call(rpc.REWIND_SESSION, request, lambda answer: answer.session)
+
+
 def delete_session(session_id: str) -> Call[None]:
     """End a session."""
     return Call(rpc.DELETE_SESSION, session_pb2.DeleteSessionRequest(session_id=session_id), _nothing)
 
 
-def run(session_id: str, code: str, options: requests.ExecuteOptions) -> Call[Result]:
+def run(request: execution_pb2.ExecuteRequest) -> Call[Result]:
     """Run code in one call. Unbounded here: the operation's own timeout bounds it, once its turn comes."""
-    request = execution_pb2.RunRequest(execute=requests.execute(session_id, code, options))
-    return Call(rpc.RUN, request, result_of_run, None)
+    return Call(rpc.RUN, execution_pb2.RunRequest(execute=request), result_of_run, None)
 
 
 def get_operation(session_id: str, operation_id: str) -> Call[execution_pb2.Operation]:
@@ -109,6 +124,62 @@ def cancel_operation(session_id: str, operation_id: str) -> Call[execution_pb2.O
     """Ask for an operation to stop."""
     request = execution_pb2.CancelOperationRequest(session_id=session_id, operation_id=operation_id)
     return Call(rpc.CANCEL_OPERATION, request, lambda answer: answer.operation)
+
+
+def provide_input(request: execution_pb2.ProvideInputRequest) -> Call[None]:
+    """Answer an operation's request for input."""
+    return Call(rpc.PROVIDE_INPUT, request, _nothing)
+
+
+def begin_transaction(
+    session_id: str, idle_timeout: requests.Seconds | None, include_files: bool
+) -> Call[transaction_pb2.Transaction]:
+    """Begin a transaction."""
+    request = execution_pb2.BeginTransactionRequest(
+        session_id=session_id, idle_timeout=requests.duration(idle_timeout), include_files=include_files
+    )
+    return Call(rpc.BEGIN_TRANSACTION, request, lambda answer: answer.transaction)
+
+
+def commit_transaction(session_id: str, transaction_id: str) -> Call[transaction_pb2.Transaction]:
+    """Commit a transaction. Unbounded here: it waits for a member that is running."""
+    request = execution_pb2.CommitTransactionRequest(session_id=session_id, transaction_id=transaction_id)
+    return Call(rpc.COMMIT_TRANSACTION, request, lambda answer: answer.transaction, None)
+
+
+def rollback_transaction(session_id: str, transaction_id: str) -> Call[transaction_pb2.Transaction]:
+    """Roll a transaction back. Unbounded here: it waits for a member that is running."""
+    request = execution_pb2.RollbackTransactionRequest(session_id=session_id, transaction_id=transaction_id)
+    return Call(rpc.ROLLBACK_TRANSACTION, request, lambda answer: answer.transaction, None)
+
+
+def list_variables(
+    session_id: str, transaction_id: str, prefix: str, private: bool, page_size: int
+) -> Listing[variable_pb2.Variable]:
+    """List variables."""
+    request = state_pb2.ListVariablesRequest(
+        session_id=session_id,
+        transaction_id=transaction_id,
+        name_prefix=prefix,
+        include_private=private,
+        page_size=page_size,
+    )
+    return Listing(rpc.LIST_VARIABLES, request, "variables")
+
+
+def get_variable(
+    session_id: str, transaction_id: str, name: str, value_format: str | int, max_bytes: int
+) -> Call[Value]:
+    """Read a variable's value."""
+    number: Any = requests.enum_number(state_pb2.ValueFormat, "VALUE_FORMAT_", value_format)
+    request = state_pb2.GetVariableRequest(
+        session_id=session_id,
+        transaction_id=transaction_id,
+        name=name,
+        format=number,
+        max_bytes=max_bytes,
+    )
+    return Call(rpc.GET_VARIABLE, request, Value.of)
 
 
 def list_files(session_id: str, path: str, recursive: bool, page_size: int) -> Listing[file_pb2.FileInfo]:

@@ -184,3 +184,10 @@ class ExecutionFailed(Exception):
     def operation(self) -> Operation:
         """The operation that failed."""
         return self.result.operation
+
+
+class MergeConflict(ExecutionFailed):
+    """Code of ISOLATION_NAMESPACE succeeded, and nothing of it was merged: others had changed its names meanwhile.
+
+    `result.conflicting_names` says which; running it again, with a new operation id, may succeed.
+    """

@@ -17,7 +17,7 @@ from sandbank import rpc
 from sandbank.errors import BadAnswer, SandbankError, Unavailable
 from sandbank.events import Event, EventsMissed, Finished, decode_event
 from sandbank.reasons import EventsEvicted
-from sandbank.retrying import RetryPolicy, may_repeat
+from sandbank.retrying import Patience, RetryPolicy
 from sandbank.v1 import execution_pb2
 
 # While an operation whose events are gone runs on, it is looked at this often (seconds).
@@ -74,11 +74,7 @@ class Follower:
         self.operation_id = operation_id
         self.last_sequence = after_sequence
         self.finished = False
-        self._policy = policy
-        self._clock = clock
-        self._execute = execute
-        self._failures = 0
-        self._failing_since: float | None = None
+        self._patience = Patience(policy, clock)
         self._missed = False
         self._step: Step = self._watch() if execute is None else OpenStream(rpc.EXECUTE, execute)
 
@@ -88,7 +84,7 @@ class Follower:
 
     def received(self, message: execution_pb2.OperationEvent) -> list[Event]:
         """Take a message of the stream and return the events to deliver."""
-        self._calm()
+        self._patience.progress()
         if message.operation_id and message.operation_id != self.operation_id:
             raise BadAnswer(f"an event of operation {message.operation_id} came for {self.operation_id}")
         if message.sequence <= self.last_sequence:
@@ -109,7 +105,7 @@ class Follower:
 
     def read(self, operation: execution_pb2.Operation) -> list[Event]:
         """Take GetOperation's answer and return the events to deliver."""
-        self._calm()
+        self._patience.progress()
         if operation.state not in _FINISHED_STATES:
             self._step = ReadOperation(self._read_request(), _POLL)
             return []
@@ -125,13 +121,7 @@ class Follower:
         """Plan the next step after the stream or GetOperation failed, or raise the error."""
         if isinstance(error, EventsEvicted):
             return self._evicted(error)
-        now = self._clock()
-        self._failures += 1
-        self._failing_since = now if self._failing_since is None else self._failing_since
-        delay = self._policy.delay(error, self._failures)
-        spent = now - self._failing_since
-        if not may_repeat(error, rpc.Repeat.ALWAYS) or spent + delay > self._policy.budget:
-            raise error
+        delay = self._patience.delay(error)
         step = self._step
         if isinstance(step, OpenStream):
             self._step = OpenStream(step.method, step.request, delay)
@@ -151,10 +141,6 @@ class Follower:
         else:
             self._step = ReadOperation(self._read_request())
         return [EventsMissed(told)]
-
-    def _calm(self) -> None:
-        self._failures = 0
-        self._failing_since = None
 
     def _watch(self) -> OpenStream:
         request = execution_pb2.WatchOperationRequest(

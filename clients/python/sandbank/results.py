@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbank.errors import ExecutionFailed
+from sandbank.errors import ExecutionFailed, MergeConflict
 from sandbank.events import Display, Event, EventsMissed, Finished, Output, decode_value, display_of
 from sandbank.v1 import execution_pb2
 
 TextCallback = Callable[[str], object]
 DisplayCallback = Callable[[Display], object]
+# From the prompt, and whether the answer is secret, to a line; None is the end of the input.
+InputCallback = Callable[[str, bool], str | None]
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,34 @@ class Result:
         return state_name(self.operation)
 
     @property
+    def outcome(self) -> str:
+        """What became of its effects when it finished, without the prefix, such as `ROLLED_BACK`.
+
+        It can change later: `Session.operation` has it as it is now.
+        """
+        return outcome_name(self.operation)
+
+    @property
+    def transaction_id(self) -> str:
+        """The transaction that it is a member of; empty when none."""
+        return self.operation.transaction_id
+
+    @property
+    def warnings(self) -> list[execution_pb2.Warning]:
+        """What should be known although it is no error, such as what a rollback did not cover."""
+        return list(self.operation.warnings)
+
+    @property
+    def files_changed(self) -> list[execution_pb2.FileChange]:
+        """What it did to the workspace's files."""
+        return list(self.operation.files_changed)
+
+    @property
+    def conflicting_names(self) -> list[str]:
+        """Names that another operation had changed meanwhile, for which nothing was merged (`namespace`)."""
+        return list(self.operation.conflicting_names)
+
+    @property
     def error(self) -> execution_pb2.ExecutionError | None:
         """What the code raised, or was stopped by; None when it succeeded."""
         return self.operation.error if self.operation.HasField("error") else None
@@ -77,6 +107,9 @@ class Result:
     def summary(self) -> str:
         """One line on how it ended."""
         error = self.error
+        if self.conflicting_names:
+            names = ", ".join(self.conflicting_names)
+            return f"nothing was merged: another operation had changed {names} meanwhile"
         if error is None:
             return f"operation {self.operation.operation_id} {self.state}"
         told = f"{error.type_name}: {error.message}" if error.message else error.type_name
@@ -94,9 +127,11 @@ class Result:
         return paths
 
     def checked(self) -> Result:
-        """Itself when the code succeeded; raises ExecutionFailed otherwise."""
+        """Itself when the code succeeded and its effects are there; raises ExecutionFailed otherwise."""
         if not self.ok:
             raise ExecutionFailed(self)
+        if self.conflicting_names:
+            raise MergeConflict(self)
         return self
 
 
@@ -105,6 +140,13 @@ def state_name(operation: execution_pb2.Operation) -> str:
     if operation.state in execution_pb2.Operation.State.values():
         return execution_pb2.Operation.State.Name(operation.state).removeprefix("STATE_")
     return str(operation.state)
+
+
+def outcome_name(operation: execution_pb2.Operation) -> str:
+    """Return an operation's outcome without its prefix; one that this client does not know as a number."""
+    if operation.outcome in execution_pb2.Operation.Outcome.values():
+        return execution_pb2.Operation.Outcome.Name(operation.outcome).removeprefix("OUTCOME_")
+    return str(operation.outcome)
 
 
 def apply_updates(displays: Iterable[Display]) -> tuple[Display, ...]:

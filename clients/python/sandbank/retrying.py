@@ -52,6 +52,31 @@ def may_repeat(error: BaseException, repeat: Repeat) -> bool:
     return isinstance(error, Unavailable) and repeat is Repeat.ALWAYS
 
 
+class Patience:
+    """How often and since when something that must go on has failed without any progress in between."""
+
+    def __init__(self, policy: RetryPolicy, clock: Callable[[], float]) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._failures = 0
+        self._since: float | None = None
+
+    def progress(self) -> None:
+        """Begin anew: something came through."""
+        self._failures = 0
+        self._since = None
+
+    def delay(self, error: SandbankError) -> float:
+        """Return the seconds to wait before the next try; raises the error where there is to be none."""
+        now = self._clock()
+        self._failures += 1
+        self._since = now if self._since is None else self._since
+        delay = self._policy.delay(error, self._failures)
+        if not may_repeat(error, Repeat.ALWAYS) or now - self._since + delay > self._policy.budget:
+            raise error
+        return delay
+
+
 def tenacity_options(policy: RetryPolicy, repeat: Repeat) -> dict[str, Any]:
     """Return the arguments of `tenacity.Retrying` and `tenacity.AsyncRetrying` for one call."""
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from sandbank.v1 import execution_pb2, file_pb2, info_pb2, pool_pb2, session_pb2
+from sandbank.v1 import execution_pb2, file_pb2, info_pb2, pool_pb2, session_pb2, state_pb2
 
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
@@ -48,7 +48,9 @@ class Method(Generic[RequestT, ResponseT]):
 
 
 # CreateSession is safe because the client makes a request_id, Execute and Run because it makes an
-# operation_id, before the first try; Upload because a file is replaced whole.
+# operation_id, before the first try; Upload because a file is replaced whole; Commit and Rollback because ending
+# a transaction twice in the same way is ending it once; ProvideInput because an input_id is answered once, and
+# who answers again is told so. Begin has no id of the client's: if its answer was lost, a transaction may be open.
 _s, _S = "SessionService", session_pb2
 CREATE_SESSION = Method(_s, "CreateSession", _S.CreateSessionRequest, _S.CreateSessionResponse)
 GET_SESSION = Method(_s, "GetSession", _S.GetSessionRequest, _S.GetSessionResponse)
@@ -60,6 +62,9 @@ DELETE_SESSION = Method(_s, "DeleteSession", _S.DeleteSessionRequest, _S.DeleteS
 RESET_SESSION = Method(
     _s, "ResetSession", _S.ResetSessionRequest, _S.ResetSessionResponse, Repeat.WHEN_REFUSED
 )
+REWIND_SESSION = Method(
+    _s, "RewindSession", _S.RewindSessionRequest, _S.RewindSessionResponse, Repeat.WHEN_REFUSED
+)
 WATCH_SESSION = Method(_s, "WatchSession", _S.WatchSessionRequest, _S.SessionEvent)
 
 _e, _E = "ExecutionService", execution_pb2
@@ -69,6 +74,25 @@ WATCH_OPERATION = Method(_e, "WatchOperation", _E.WatchOperationRequest, _E.Oper
 GET_OPERATION = Method(_e, "GetOperation", _E.GetOperationRequest, _E.GetOperationResponse)
 LIST_OPERATIONS = Method(_e, "ListOperations", _E.ListOperationsRequest, _E.ListOperationsResponse)
 CANCEL_OPERATION = Method(_e, "CancelOperation", _E.CancelOperationRequest, _E.CancelOperationResponse)
+PROVIDE_INPUT = Method(_e, "ProvideInput", _E.ProvideInputRequest, _E.ProvideInputResponse)
+INTERACT = Method(_e, "Interact", _E.InteractRequest, _E.OperationEvent)
+BEGIN_TRANSACTION = Method(
+    _e,
+    "BeginTransaction",
+    _E.BeginTransactionRequest,
+    _E.BeginTransactionResponse,
+    Repeat.WHEN_REFUSED,
+)
+COMMIT_TRANSACTION = Method(
+    _e, "CommitTransaction", _E.CommitTransactionRequest, _E.CommitTransactionResponse
+)
+ROLLBACK_TRANSACTION = Method(
+    _e, "RollbackTransaction", _E.RollbackTransactionRequest, _E.RollbackTransactionResponse
+)
+
+_v, _V = "StateService", state_pb2
+LIST_VARIABLES = Method(_v, "ListVariables", _V.ListVariablesRequest, _V.ListVariablesResponse)
+GET_VARIABLE = Method(_v, "GetVariable", _V.GetVariableRequest, _V.GetVariableResponse)
 
 _f, _F = "FileService", file_pb2
 UPLOAD_FILE = Method(_f, "UploadFile", _F.UploadFileRequest, _F.UploadFileResponse)

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any, Self, Unpack
 
 from sandbank import calls, requests, rpc
-from sandbank.aio.session import Opening
+from sandbank.aio.opening import Opening
+from sandbank.aio.session import AsyncSession
 from sandbank.aio.transport import Transport
 from sandbank.facade import ClientBase
 from sandbank.v1 import info_pb2, pool_pb2, session_pb2
@@ -33,14 +34,22 @@ class AsyncClient(ClientBase):
         """End the connection. Sessions and operations go on."""
         await self._transport.close()
 
-    def session(self, **options: Unpack[requests.SessionOptions]) -> Opening:
+    def session(self, **options: Unpack[requests.SessionOptions]) -> Opening[AsyncSession]:
         """Create a session: `await` it, or use it with `async with`, which deletes the session at the end."""
         call = calls.create_session(options)
-        return Opening(self._transport, lambda: self._transport.call(call), owned=True)
 
-    def attach(self, session_id: str) -> Opening:
+        async def create() -> AsyncSession:
+            return AsyncSession(self._transport, await self._transport.call(call), owned=True)
+
+        return Opening(create)
+
+    def attach(self, session_id: str) -> Opening[AsyncSession]:
         """Use a session that exists: `await` it, or use it with `async with`, after which it stays."""
-        return Opening(self._transport, lambda: self.get_session(session_id), owned=False)
+
+        async def use() -> AsyncSession:
+            return AsyncSession(self._transport, await self.get_session(session_id), owned=False)
+
+        return Opening(use)
 
     async def get_session(self, session_id: str) -> session_pb2.Session:
         """Describe a session, in every state."""

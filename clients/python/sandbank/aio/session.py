@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping
-from typing import Any, Self, Unpack
+from collections.abc import AsyncIterator, Mapping
+from typing import Self
 
 from sandbank import calls, requests, rpc
 from sandbank.aio.execution import AsyncExecution
 from sandbank.aio.files import AsyncFiles
+from sandbank.aio.opening import Opening
+from sandbank.aio.scope import AsyncScope
+from sandbank.aio.transaction import AsyncTransaction
 from sandbank.aio.transport import Transport
 from sandbank.errors import NotFound, SandbankError
-from sandbank.events import Event
-from sandbank.facade import SessionBase
-from sandbank.results import Callbacks, DisplayCallback, Result, TextCallback
+from sandbank.facade import SessionBase, joined
 from sandbank.v1 import execution_pb2, session_pb2
 
 
-class AsyncSession(SessionBase):
+class AsyncSession(SessionBase, AsyncScope):
     """A session on the server. As a context manager it is deleted at the end if it was created here.
 
     `info` is the session as the server last described it; `refresh` asks again. `files` is its workspace.
@@ -39,35 +40,6 @@ class AsyncSession(SessionBase):
         with contextlib.suppress(SandbankError) if exc[0] is not None else contextlib.nullcontext():
             await self.delete()
 
-    async def run(
-        self,
-        code: str,
-        *,
-        on_stdout: TextCallback | None = None,
-        on_stderr: TextCallback | None = None,
-        on_display: DisplayCallback | None = None,
-        check: bool = True,
-        **options: Unpack[requests.ExecuteOptions],
-    ) -> Result:
-        """Run code and wait for its end; the callbacks get its output while it runs.
-
-        Raises ExecutionFailed where the code did not succeed (not with `check=False`), and SandbankError
-        where the call failed.
-        """
-        callbacks = Callbacks(on_stdout, on_stderr, on_display)
-        if callbacks:
-            return await self.execute(code, **options).result(check=check, callbacks=callbacks)
-        result = await self._transport.call(calls.run(self.session_id, code, options))
-        return result.checked() if check else result
-
-    def execute(self, code: str, **options: Unpack[requests.ExecuteOptions]) -> AsyncExecution:
-        """Run code, with its events and its result to be had from what is returned."""
-        return AsyncExecution(self._transport, self._execute(code, options))
-
-    def stream(self, code: str, **options: Unpack[requests.ExecuteOptions]) -> AsyncIterator[Event]:
-        """Run code and iterate over its events."""
-        return aiter(self.execute(code, **options))
-
     def watch(self, operation_id: str, *, after_sequence: int = 0) -> AsyncExecution:
         """Follow an operation that was started before, from any event on."""
         return AsyncExecution(self._transport, self._watch(operation_id, after_sequence))
@@ -83,6 +55,42 @@ class AsyncSession(SessionBase):
     async def cancel(self, operation_id: str) -> execution_pb2.Operation:
         """Ask for an operation to stop; return it as it is when the wish is recorded."""
         return await self._transport.call(calls.cancel_operation(self.session_id, operation_id))
+
+    async def provide_input(self, operation_id: str, input_id: str, text: str | None) -> None:
+        """Answer an operation that waits for input with a line, or with the end of the input for None.
+
+        Raises NotWaitingForInput where that question was answered before, or is over.
+        """
+        request = requests.provide_input(self.session_id, operation_id, input_id, text)
+        await self._transport.call(calls.provide_input(request))
+
+    def transaction(
+        self, *, include_files: bool = False, idle_timeout: requests.Seconds | None = None
+    ) -> Opening[AsyncTransaction]:
+        """Begin a transaction: `await` it, or use it with `async with`, which commits at the end.
+
+        Where the block raises it is rolled back. With `include_files` a rollback returns the workspace's files
+        too. Idle for `idle_timeout` it is rolled back. If the connection breaks while it begins, the call is not
+        repeated: `open_transaction_id` of `refresh` then says whether it did.
+        """
+        call = calls.begin_transaction(self.session_id, idle_timeout, include_files)
+
+        async def begin() -> AsyncTransaction:
+            return AsyncTransaction(self._transport, await self._transport.call(call), owned=True)
+
+        return Opening(begin)
+
+    def attach_transaction(self, transaction_id: str) -> AsyncTransaction:
+        """Use a transaction that is open already. As a context manager it leaves it open."""
+        return AsyncTransaction(self._transport, joined(self.session_id, transaction_id), owned=False)
+
+    async def rewind(self, operation_id: str) -> session_pb2.Session:
+        """Go back to the state right after an operation; a running operation is cancelled first.
+
+        How far that reaches is the `history` that the session was created with; beyond it: SnapshotGone.
+        """
+        self.info = await self._transport.call(calls.rewind_session(self.session_id, operation_id))
+        return self.info
 
     async def refresh(self) -> session_pb2.Session:
         """Ask for the session as it is now, and return it."""
@@ -115,29 +123,3 @@ class AsyncSession(SessionBase):
         """Iterate over what happens to the session, until it ends."""
         request = session_pb2.WatchSessionRequest(session_id=self.session_id, after_sequence=after_sequence)
         return self._transport.stream(rpc.WATCH_SESSION, request)
-
-
-class Opening:
-    """A session about to be had: `await` gives it, `async with` gives it and closes what it opened."""
-
-    def __init__(
-        self, transport: Transport, get: Callable[[], Awaitable[session_pb2.Session]], *, owned: bool
-    ) -> None:
-        self._transport = transport
-        self._get = get
-        self._owned = owned
-        self._session: AsyncSession | None = None
-
-    def __await__(self) -> Generator[Any, None, AsyncSession]:
-        return self._open().__await__()
-
-    async def __aenter__(self) -> AsyncSession:
-        self._session = await self._open()
-        return self._session
-
-    async def __aexit__(self, *exc: object) -> None:
-        if self._session is not None:
-            await self._session.__aexit__(*exc)
-
-    async def _open(self) -> AsyncSession:
-        return AsyncSession(self._transport, await self._get(), owned=self._owned)

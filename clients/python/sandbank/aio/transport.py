@@ -67,6 +67,12 @@ class Transport:
             finally:
                 call.cancel()  # does nothing to a call that has ended
 
+    def converse(
+        self, method: Method[Any, Any], requests: AsyncIterator[Any], metadata: list[tuple[str, str]]
+    ) -> Any:
+        """Many requests, many answers: grpc's own call, whose errors the caller maps."""
+        return self._callable("stream_stream", method)(requests, metadata=metadata)
+
     async def pages(self, listing: Listing[T]) -> AsyncIterator[T]:
         """Iterate over the items of all pages of a listing, fetched as they are needed."""
         page = Call(listing.method, listing.request, lambda answer: answer)

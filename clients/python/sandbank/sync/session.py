@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Self, Unpack
+from typing import Self
 
 from sandbank import calls, requests, rpc
 from sandbank.errors import NotFound, SandbankError
-from sandbank.events import Event
-from sandbank.facade import SessionBase
-from sandbank.results import Callbacks, DisplayCallback, Result, TextCallback
+from sandbank.facade import SessionBase, joined
 from sandbank.sync.execution import Execution
 from sandbank.sync.files import Files
+from sandbank.sync.scope import Scope
+from sandbank.sync.transaction import Transaction
 from sandbank.sync.transport import Transport
 from sandbank.v1 import execution_pb2, session_pb2
 
 
-class Session(SessionBase):
+class Session(SessionBase, Scope):
     """A session on the server. As a context manager it is deleted at the end if it was created here.
 
     `info` is the session as the server last described it; `refresh` asks again. `files` is its workspace.
@@ -39,35 +39,6 @@ class Session(SessionBase):
         with contextlib.suppress(SandbankError) if exc[0] is not None else contextlib.nullcontext():
             self.delete()
 
-    def run(
-        self,
-        code: str,
-        *,
-        on_stdout: TextCallback | None = None,
-        on_stderr: TextCallback | None = None,
-        on_display: DisplayCallback | None = None,
-        check: bool = True,
-        **options: Unpack[requests.ExecuteOptions],
-    ) -> Result:
-        """Run code and wait for its end; the callbacks get its output while it runs.
-
-        Raises ExecutionFailed where the code did not succeed (not with `check=False`), and SandbankError
-        where the call failed.
-        """
-        callbacks = Callbacks(on_stdout, on_stderr, on_display)
-        if callbacks:
-            return self.execute(code, **options).result(check=check, callbacks=callbacks)
-        result = self._transport.call(calls.run(self.session_id, code, options))
-        return result.checked() if check else result
-
-    def execute(self, code: str, **options: Unpack[requests.ExecuteOptions]) -> Execution:
-        """Run code, with its events and its result to be had from what is returned."""
-        return Execution(self._transport, self._execute(code, options))
-
-    def stream(self, code: str, **options: Unpack[requests.ExecuteOptions]) -> Iterator[Event]:
-        """Run code and iterate over its events."""
-        return iter(self.execute(code, **options))
-
     def watch(self, operation_id: str, *, after_sequence: int = 0) -> Execution:
         """Follow an operation that was started before, from any event on."""
         return Execution(self._transport, self._watch(operation_id, after_sequence))
@@ -83,6 +54,38 @@ class Session(SessionBase):
     def cancel(self, operation_id: str) -> execution_pb2.Operation:
         """Ask for an operation to stop; return it as it is when the wish is recorded."""
         return self._transport.call(calls.cancel_operation(self.session_id, operation_id))
+
+    def provide_input(self, operation_id: str, input_id: str, text: str | None) -> None:
+        """Answer an operation that waits for input with a line, or with the end of the input for None.
+
+        Raises NotWaitingForInput where that question was answered before, or is over.
+        """
+        request = requests.provide_input(self.session_id, operation_id, input_id, text)
+        self._transport.call(calls.provide_input(request))
+
+    def transaction(
+        self, *, include_files: bool = False, idle_timeout: requests.Seconds | None = None
+    ) -> Transaction:
+        """Begin a transaction; as a context manager it commits at the end, or rolls back where the block raises.
+
+        With `include_files` a rollback returns the workspace's files too. Idle for `idle_timeout` it is rolled
+        back. If the connection breaks while it begins, the call is not repeated: `open_transaction_id` of
+        `refresh` then says whether it did.
+        """
+        call = calls.begin_transaction(self.session_id, idle_timeout, include_files)
+        return Transaction(self._transport, self._transport.call(call), owned=True)
+
+    def attach_transaction(self, transaction_id: str) -> Transaction:
+        """Use a transaction that is open already. As a context manager it leaves it open."""
+        return Transaction(self._transport, joined(self.session_id, transaction_id), owned=False)
+
+    def rewind(self, operation_id: str) -> session_pb2.Session:
+        """Go back to the state right after an operation; a running operation is cancelled first.
+
+        How far that reaches is the `history` that the session was created with; beyond it: SnapshotGone.
+        """
+        self.info = self._transport.call(calls.rewind_session(self.session_id, operation_id))
+        return self.info
 
     def refresh(self) -> session_pb2.Session:
         """Ask for the session as it is now, and return it."""

@@ -63,6 +63,12 @@ class Transport:
             finally:
                 call.cancel()  # does nothing to a call that has ended
 
+    def converse(
+        self, method: Method[Any, Any], requests: Iterator[Any], metadata: list[tuple[str, str]]
+    ) -> Any:
+        """Many requests, many answers: grpc's own call, whose errors the caller maps."""
+        return self._callable("stream_stream", method)(requests, metadata=metadata)
+
     def pages(self, listing: Listing[T]) -> Iterator[T]:
         """Iterate over the items of all pages of a listing, fetched as they are needed."""
         page = Call(listing.method, listing.request, lambda answer: answer)

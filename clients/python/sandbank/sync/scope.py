@@ -1,0 +1,96 @@
+"""Running code and reading variables: what a session and a transaction have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Unpack
+
+from sandbank import calls, requests
+from sandbank.events import Event
+from sandbank.facade import ScopeBase, Sent
+from sandbank.reasons import FormatUnavailable
+from sandbank.results import Callbacks, DisplayCallback, InputCallback, Result, TextCallback
+from sandbank.sync.execution import Execution
+from sandbank.sync.interaction import Interaction
+from sandbank.sync.transport import Transport
+from sandbank.v1 import variable_pb2
+from sandbank.values import Value
+
+
+class Scope(ScopeBase):
+    """Runs code and reads variables, in a session or as a member of a transaction."""
+
+    _transport: Transport
+
+    def run(
+        self,
+        code: str,
+        *,
+        on_stdout: TextCallback | None = None,
+        on_stderr: TextCallback | None = None,
+        on_display: DisplayCallback | None = None,
+        input: InputCallback | None = None,  # noqa: A002 - what it stands for in the session
+        check: bool = True,
+        **options: Unpack[requests.ExecuteOptions],
+    ) -> Result:
+        """Run code and wait for its end; the callbacks get its output while it runs.
+
+        `input` answers the code's `input()` and `getpass`: it gets the prompt and whether the answer is secret, and
+        returns a line, or None for the end of the input. What it raises cancels the operation and is raised here.
+        Without it `input()` raises EOFError in the session.
+
+        Raises ExecutionFailed where the code did not succeed (not with `check=False`), and SandbankError
+        where the call failed.
+        """
+        callbacks = Callbacks(on_stdout, on_stderr, on_display)
+        if input is not None:
+            options = {"allow_input": True, **options}
+        if callbacks or input is not None:
+            execution = self.execute(code, **options)
+            return execution.result(check=check, callbacks=callbacks, input=input)
+        request = self._request(code, options)
+        sent = Sent(request.operation_id)
+        self._track(sent)
+        result = self._transport.call(calls.run(request))
+        sent.finished = True
+        return result.checked() if check else result
+
+    def execute(self, code: str, **options: Unpack[requests.ExecuteOptions]) -> Execution:
+        """Run code, with its events and its result to be had from what is returned."""
+        return Execution(self._transport, self._prepare(code, options)[0])
+
+    def stream(self, code: str, **options: Unpack[requests.ExecuteOptions]) -> Iterator[Event]:
+        """Run code and iterate over its events."""
+        return iter(self.execute(code, **options))
+
+    def interact(self) -> Interaction:
+        """Open one stream for many operations, with their input and cancellation: the lowest latency."""
+        return Interaction(self._transport, self.session_id, self._prepare)
+
+    def variables(
+        self, prefix: str = "", *, private: bool = False, page_size: int = 0
+    ) -> Iterator[variable_pb2.Variable]:
+        """Iterate over the variables whose names begin with `prefix`, fetched page by page.
+
+        With `private` also those that begin with an underscore.
+        """
+        return self._transport.pages(
+            calls.list_variables(self.session_id, self._transaction_id, prefix, private, page_size)
+        )
+
+    def get(self, name: str, format: str | int = "", *, max_bytes: int = 0) -> Value:  # noqa: A002 - the API's
+        """Read a variable: `format` is `"json"` or `"repr"`; left out, JSON where the value has it, else repr.
+
+        Reading changes nothing, and works while code runs: `as_of` says which operation's effects are in it.
+        """
+        if format:
+            return self._get(name, format, max_bytes)
+        try:
+            return self._get(name, "json", max_bytes)
+        except FormatUnavailable:
+            return self._get(name, "repr", max_bytes)
+
+    def _get(self, name: str, value_format: str | int, max_bytes: int) -> Value:
+        return self._transport.call(
+            calls.get_variable(self.session_id, self._transaction_id, name, value_format, max_bytes)
+        )
