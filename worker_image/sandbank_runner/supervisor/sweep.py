@@ -10,6 +10,8 @@ import os
 import signal
 from collections.abc import Callable, Collection
 
+from sandbank_runner.walls.processes import living, pids
+
 _ROUNDS = 100
 """A chain of forks is caught in a handful; this is for one that is faster than the scan."""
 
@@ -25,6 +27,24 @@ def kill_descendants(keep: Collection[int], root: int | None = None) -> int:
     be found.
     """
     return _kill_until_none(lambda: _descendants(os.getpid() if root is None else root), keep)
+
+
+def kill_others(spare: Collection[int], keep: Collection[tuple[int, int]]) -> int:
+    """Kill every descendant of the caller but the pids ``spare`` and the older ones ``keep``; likewise.
+
+    ``keep`` has pids with their start times: one that has died since may have left its pid to another. ``spare`` is
+    for what the caller has not reaped, which keeps its own: the template, sleepers, file helpers.
+    """
+    kept = frozenset(keep)
+
+    def found() -> set[int]:
+        return {
+            pid
+            for pid in _descendants(os.getpid())
+            if (process := living(pid)) is not None and (pid, process.start_time) not in kept
+        }
+
+    return _kill_until_none(found, spare)
 
 
 def kill_marked(mark: str, keep: Collection[int]) -> int:
@@ -52,10 +72,8 @@ def _kill_until_none(find: Callable[[], set[int]], keep: Collection[int]) -> int
 
 def _descendants(root: int) -> set[int]:
     children: dict[int, list[int]] = {}
-    for pid in _processes():
-        parent = _living_parent(pid)
-        if parent is not None:
-            children.setdefault(parent, []).append(pid)
+    for process in filter(None, map(living, pids())):
+        children.setdefault(process.parent, []).append(process.pid)
     found: set[int] = set()
     waiting = [root]
     while waiting:
@@ -68,24 +86,8 @@ def _descendants(root: int) -> set[int]:
 
 def _marked(mark: bytes) -> set[int]:
     found = set()
-    for pid in _processes():
+    for pid in pids():
         with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
-            if mark in file.read(1 << 20).split(b"\0") and _living_parent(pid) is not None:
+            if mark in file.read(1 << 20).split(b"\0") and living(pid) is not None:
                 found.add(pid)
     return found
-
-
-def _processes() -> list[int]:
-    """Return the newest first: what forks on and on is met before it has gone further."""
-    return sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True)
-
-
-def _living_parent(pid: int) -> int | None:
-    """Return the parent of a process that is not dead; None when it is."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            fields = file.read(2000).rsplit(b")", 1)[1].split()
-    except (OSError, IndexError):
-        return None
-    threads = int(fields[17])  # a main thread that ended early shows as dead while the others live on
-    return None if fields[0] in (b"Z", b"X") and threads <= 1 else int(fields[1])

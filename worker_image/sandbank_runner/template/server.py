@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sandbank_runner.channel import Channel, ChannelViolation, Message
+from sandbank_runner.template import sweeping
 from sandbank_runner.template.birth import Origin, become_file_helper, become_interpreter
 from sandbank_runner.walls import clone, memory_order
-from sandbank_runner.walls.users import NOBODY, Users
+from sandbank_runner.walls.users import Users
 
 
 class CommandError(Exception):
@@ -19,7 +20,7 @@ class CommandError(Exception):
 
 
 class TemplateServer:
-    """Serves ``fork``, ``files``, ``sweep`` and ``protect``."""
+    """Serves ``fork``, ``files``, ``sweep``, ``sweep_others`` and ``protect``."""
 
     def __init__(self, channel: Channel, origin: Origin) -> None:
         self._channel = channel
@@ -29,6 +30,7 @@ class TemplateServer:
             "fork": self._fork,
             "files": self._files,
             "sweep": self._sweep,
+            "sweep_others": self._sweep_others,
             "protect": self._protect,
         }
 
@@ -86,23 +88,20 @@ class TemplateServer:
         return pid
 
     def _sweep(self, message: Message) -> dict[str, Any]:
-        """Kill every process of user code; those that sleep as S are spared with ``keep_sleepers``.
-
-        ``kill(-1)`` reaches all at once: no fork gets past it. For the moment the template's effective user is B, and
-        its real user S, or one that owns nothing: so it hits neither itself nor what else is Z's, and B, which may
-        signal by real and saved uid only, cannot stop it half-way.
-        """
-        users = self._users()
         spare = message.header.get("keep_sleepers", False)
         if not isinstance(spare, bool):
             raise CommandError("keep_sleepers must be a boolean")
-        os.setresuid(NOBODY if spare else users.sleeper, users.code, users.template)
-        try:
-            os.kill(-1, signal.SIGKILL)
-        except ProcessLookupError:
-            pass  # there was none
-        finally:
-            os.setresuid(users.template, users.template, users.template)
+        sweeping.sweep_all(self._users(), spare_sleepers=spare)
+        return {"type": "swept"}
+
+    def _sweep_others(self, message: Message) -> dict[str, Any]:
+        keep = message.header.get("keep")
+        if not isinstance(keep, list) or not all(
+            isinstance(pair, list) and len(pair) == 2 and all(type(number) is int for number in pair)
+            for pair in keep
+        ):
+            raise CommandError("keep must be a list of [pid, start time]")
+        sweeping.sweep_others(self._users(), [(pid, start) for pid, start in keep])
         return {"type": "swept"}
 
     def _protect(self, message: Message) -> dict[str, Any]:
