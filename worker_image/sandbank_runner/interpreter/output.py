@@ -15,6 +15,8 @@ import sys
 from fcntl import F_DUPFD_CLOEXEC, fcntl
 from typing import Any, Final
 
+from sandbank_runner.interpreter.input.questions import Questions
+from sandbank_runner.interpreter.input.stream import Stdin
 from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.turns import Turns
 
@@ -71,8 +73,9 @@ class _Descriptor(io.RawIOBase):
 class Output:
     """The streams of one interpreter."""
 
-    def __init__(self, channel: int) -> None:
+    def __init__(self, channel: int, questions: Questions) -> None:
         """Take over descriptors 0, 1 and 2; ``channel`` is the supervisor's, whose turn displays are."""
+        self._questions = questions
         self._copies = tuple((fcntl(number, F_DUPFD_CLOEXEC, _LOWEST_COPY), number) for number in (0, 1, 2))
         self.turns = Turns(channel, {number: copy for copy, number in self._copies if number})
         self.stdout = self.stderr = self.stdin = _closed()
@@ -94,7 +97,7 @@ class Output:
             self.stderr = sys.stderr = self._renewed(self.stderr, 2)
             sys.__stderr__ = self.stderr  # type: ignore[misc]
         if getattr(sys, "stdin", None) is not self.stdin or _is_closed(self.stdin):
-            self.stdin = sys.stdin = _reader()
+            self.stdin = sys.stdin = Stdin(self._questions)
             sys.__stdin__ = self.stdin  # type: ignore[misc]
         for copy, number in self._copies:  # last: an object that was replaced may have closed them
             try:  # noqa: SIM105 - contextlib looks builtins up that user code may have changed
@@ -137,15 +140,6 @@ def _writer(descriptor: _Descriptor) -> io.TextIOWrapper:
         line_buffering=True,
     )
     stream.mode = "w"  # type: ignore[misc]
-    return stream
-
-
-def _reader() -> io.TextIOWrapper:
-    """Return a stream that is at its end: descriptor 0 is ``/dev/null``."""
-    stream = _TextIOWrapper(
-        io.BufferedReader(io.FileIO(0, closefd=False)), encoding="utf-8", errors="surrogateescape"
-    )
-    stream.mode = "r"  # type: ignore[misc]
     return stream
 
 

@@ -23,6 +23,11 @@ def seal(module: dict[str, Any]) -> None:
 seal(globals())
 
 
+def provide(name: str, value: object) -> None:
+    """Put something of the session's in the place of a builtin: from now on that is the original."""
+    _pristine[name] = _living[name] = value
+
+
 def put_back() -> dict[str, Any] | None:
     """Put the original builtins back; return what user code had made of them, or None where nothing was changed."""
     for name, value in _pristine.items():

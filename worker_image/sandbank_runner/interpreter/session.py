@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from sandbank_runner.channel import Channel
 from sandbank_runner.interpreter import display, figures, forks
 from sandbank_runner.interpreter.execution import Executor, Outcome
+from sandbank_runner.interpreter.input import Questions, install
 from sandbank_runner.interpreter.interrupts import Interrupts
 from sandbank_runner.interpreter.link import Link
 from sandbank_runner.interpreter.namespace import Namespace
@@ -40,7 +41,9 @@ class Session:
         self._settings = settings
         self._interrupts = Interrupts()
         self._interrupts.install()
-        self._output = Output(link.descriptor)
+        self.questions = Questions(link, self._hand_over)
+        install(self.questions)
+        self._output = Output(link.descriptor, self.questions)
         self._usage = Usage()
         workspace = settings.get("workspace")
         self._executor = Executor(
@@ -55,6 +58,7 @@ class Session:
         self._handlers = {
             "execute": self._execute,
             "setup": self._setup,
+            "input": self.questions.answered,
             "snapshot": self.snapshots.take,
         }
         display.connect(self._publish)
@@ -89,7 +93,9 @@ class Session:
     def _execute(self, header: dict[str, Any], blobs: tuple[bytes, ...]) -> None:
         operation = self._operation = header["operation"]
         self._usage.start()
+        self.questions.begin(operation, allowed=header.get("allow_input") is True, alone=True)
         outcome = self._executor.run(blobs[0] if blobs else b"", header["execution_count"])
+        self.questions.end(operation)
         self._operation = None
         self._send_done(operation, outcome)
 
@@ -113,6 +119,7 @@ class Session:
         """This is a sleeper, a process of its own: what remembered the process before it must not any more."""
         self._pid = _getpid()
         self._executor.reborn()
+        self.questions.reborn()
         self._usage.reborn()
 
     def _say(self, header: dict[str, Any], blobs: tuple[bytes, ...] = ()) -> None:
@@ -121,6 +128,11 @@ class Session:
         except OSError:
             _exit(CHANNEL_EXIT_CODE)
 
+    def _hand_over(self) -> None:
+        """Let what was written so far come before what is said next."""
+        self._output.flush()
+        self._output.turns.take(CHANNEL)
+
     def _publish(
         self, data: dict[str, bytes], metadata: dict[str, Any], display_id: str, update: bool
     ) -> bool:
@@ -128,8 +140,7 @@ class Session:
         operation = self._operation
         if operation is None or _getpid() != self._pid:
             return False
-        self._output.flush()
-        self._output.turns.take(CHANNEL)
+        self._hand_over()
         return self._link.send(
             {
                 "type": "display",

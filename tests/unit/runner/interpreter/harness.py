@@ -190,12 +190,13 @@ class Interpreter:
         for packet in encode(header, blobs):
             self._sock.send(packet)
 
-    def start(self, code: str | bytes) -> str:
-        """Have ``code`` executed; return the operation's id."""
+    def start(self, code: str | bytes, **options: Any) -> str:
+        """Have ``code`` executed; return the operation's id. ``options`` go into the message."""
         self.count += 1
         operation = f"operation-{self.count}"
         source = code if isinstance(code, bytes) else code.encode("utf-8", "surrogatepass")
-        self.send({"type": "execute", "operation": operation, "execution_count": self.count}, source)
+        header = {"type": "execute", "operation": operation, "execution_count": self.count, **options}
+        self.send(header, source)
         return operation
 
     def finish(self) -> Done:
@@ -225,6 +226,10 @@ class Interpreter:
             assert time.monotonic() < give_up, "SIGINT stays blocked"
             self._poll(0.001)
 
+    def stop_interrupting(self) -> None:
+        """What was to be interrupted is over."""
+        self._interrupting = False
+
     def _interrupted(self) -> bool:
         """Send SIGINT to the main thread where it is not blocked."""
         with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
@@ -243,16 +248,21 @@ class Interpreter:
 
     def receive(self, kind: str) -> Any:
         """Wait for a message of this type. Displays are kept on the way; :class:`Died` where it dies."""
+        message = self.receive_any()
+        self.stop_interrupting()
+        assert message.header["type"] == kind, message
+        return message
+
+    def receive_any(self) -> Any:
+        """Wait for a message of any type. Displays are kept on the way; :class:`Died` where it dies."""
         give_up = time.monotonic() + SECONDS
         while time.monotonic() < give_up:
             message = self._poll(0.05 if self._interrupting else 1.0)
-            if message is None and self._interrupting:
-                self._interrupted()
             if message is not None:
-                self._interrupting = False
-                assert message.header["type"] == kind, message
                 return message
-        raise AssertionError(f"no {kind} within {SECONDS} s: {self.events}")
+            if self._interrupting:
+                self._interrupted()
+        raise AssertionError(f"nothing within {SECONDS} s: {self.events}")
 
     def close(self) -> None:
         """Kill what is left of it, and what its user code has started: an interrupt may leave a child behind."""
