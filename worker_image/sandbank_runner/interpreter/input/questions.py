@@ -132,15 +132,16 @@ class Questions:
                 self._last += 1
                 number = self._last
                 self._open[number] = question
-            self._link.send(
-                {
-                    "type": "input_request",
-                    "operation": asker.operation,
-                    "input_id": number,
-                    "prompt": _bounded(prompt),
-                    "password": password,
-                }
-            )
+                # Here, so that they leave in the order of their numbers.
+                self._link.send(
+                    {
+                        "type": "input_request",
+                        "operation": asker.operation,
+                        "input_id": number,
+                        "prompt": _bounded(prompt),
+                        "password": password,
+                    }
+                )
             with Waking(partial(self._wake, question)):
                 self._wait(question)
             return question.text
