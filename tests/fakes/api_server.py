@@ -12,43 +12,18 @@ import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from concurrent import futures
-from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
-from google.protobuf import any_pb2, duration_pb2
-from google.rpc import error_details_pb2, status_pb2
 from sandbank import rpc
 from sandbank.v1 import execution_pb2 as ex
 from sandbank.v1 import file_pb2, info_pb2, pool_pb2, session_pb2
 
+from tests.fakes.api_acts import BreakAfter, FakeError, HoldAfter, Refuse, refuse
+from tests.fakes.api_interact import Conversation
+from tests.fakes.api_state import StateAnswers
+
 STREAMS_OUT = (rpc.EXECUTE, rpc.WATCH_OPERATION, rpc.DOWNLOAD_FILE, rpc.WATCH_POOL, rpc.WATCH_SESSION)
-
-
-@dataclass(frozen=True)
-class Refuse:
-    """Answer with an error as the real server makes it; without a reason, as a broken connection looks."""
-
-    code: grpc.StatusCode
-    reason: str = ""
-    metadata: dict[str, str] = field(default_factory=dict)
-    retry_delay: float | None = None
-    field: str = ""
-
-
-@dataclass(frozen=True)
-class BreakAfter:
-    """Send so many messages of the stream, then break as a lost connection does, or end without an error."""
-
-    messages: int
-    politely: bool = False
-
-
-@dataclass(frozen=True)
-class HoldAfter:
-    """Send so many messages of the stream, and the rest once CancelOperation was called."""
-
-    messages: int
 
 
 def events_of(
@@ -69,10 +44,11 @@ def events_of(
     return [*events, ex.OperationEvent(finished=ex.Finished(operation=operation))]
 
 
-class FakeServer:
+class FakeServer(StateAnswers):
     """Serves on a port of 127.0.0.1 (a free one by default) until `stop`."""
 
     def __init__(self, port: int = 0) -> None:
+        super().__init__()
         self.programs: dict[str, list[ex.OperationEvent]] = {
             "1+1": events_of(result={"text/plain": b"2", "application/json": b"2"})
         }
@@ -110,6 +86,8 @@ class FakeServer:
     def _add(self, method: rpc.Method[Any, Any]) -> None:
         if method in STREAMS_OUT:
             make, behaviour = grpc.unary_stream_rpc_method_handler, self._stream
+        elif method is rpc.INTERACT:
+            make, behaviour = grpc.stream_stream_rpc_method_handler, self._stream
         elif method is rpc.UPLOAD_FILE:
             make, behaviour = grpc.stream_unary_rpc_method_handler, self._unary
         else:
@@ -152,7 +130,8 @@ class FakeServer:
     def _note(
         self, name: str, request: Any, context: grpc.ServicerContext
     ) -> Refuse | BreakAfter | HoldAfter | None:
-        self.calls.append((name, request))
+        if name != "Interact":  # whose requests come later, one by one
+            self.calls.append((name, request))
         self.metadata.append(dict(context.invocation_metadata()))
         return self.sabotage[name].popleft() if self.sabotage[name] else None
 
@@ -196,9 +175,10 @@ class FakeServer:
     def WatchSession(self, request: Any) -> Iterator[session_pb2.SessionEvent]:
         yield session_pb2.SessionEvent(sequence=1, session_changed=self._session(request))
 
-    def Execute(self, request: ex.ExecuteRequest) -> list[ex.OperationEvent]:
+    def Execute(self, request: ex.ExecuteRequest) -> Iterator[ex.OperationEvent]:
         self._session(request)
         if request.operation_id not in self.operations:
+            self.check_membership(request)
             if request.code not in self.programs:
                 raise FakeError(Refuse(grpc.StatusCode.INVALID_ARGUMENT, "BAD_FIELD", field="execute.code"))
             self.runs.append(request.code)
@@ -210,9 +190,20 @@ class FakeServer:
                 event.MergeFrom(program_event)
                 if event.HasField("finished"):
                     event.finished.operation.operation_id = request.operation_id
+                    event.finished.operation.transaction_id = request.transaction_id
                 events.append(event)
             self.operations[request.operation_id] = events
-        return self.operations[request.operation_id]
+        return self._delivered(self.operations[request.operation_id])
+
+    def _delivered(self, events: list[ex.OperationEvent]) -> Iterator[ex.OperationEvent]:
+        """Give events, and after a question those that come once it is answered or the operation is cancelled."""
+        for event in events:
+            yield event
+            if event.HasField("input_request"):
+                self.wait_for_reply(event.operation_id, event.input_request.input_id, self.cancelled)
+
+    def Interact(self, requests: Iterator[ex.InteractRequest]) -> Iterator[ex.OperationEvent]:
+        return Conversation(self, requests).events()
 
     def Run(self, request: ex.RunRequest) -> ex.RunResponse:
         response = ex.RunResponse()
@@ -228,8 +219,9 @@ class FakeServer:
                 response.operation.CopyFrom(event.finished.operation)
         return response
 
-    def WatchOperation(self, request: ex.WatchOperationRequest) -> list[ex.OperationEvent]:
-        return [event for event in self._operation(request) if event.sequence > request.after_sequence]
+    def WatchOperation(self, request: ex.WatchOperationRequest) -> Iterator[ex.OperationEvent]:
+        events = self._operation(request)
+        return self._delivered([event for event in events if event.sequence > request.after_sequence])
 
     def GetOperation(self, request: Any) -> ex.GetOperationResponse:
         return ex.GetOperationResponse(operation=self._operation(request)[-1].finished.operation)
@@ -240,7 +232,10 @@ class FakeServer:
         return ex.ListOperationsResponse(operations=operations[::-1])
 
     def CancelOperation(self, request: Any) -> ex.CancelOperationResponse:
-        self.cancelled.set()
+        self._operation(request)
+        with self.replied:
+            self.cancelled.set()
+            self.replied.notify_all()
         return ex.CancelOperationResponse(operation=self._operation(request)[-1].finished.operation)
 
     def UploadFile(self, request: list[file_pb2.UploadFileRequest]) -> file_pb2.UploadFileResponse:
@@ -336,35 +331,3 @@ class FakeServer:
             max_total=8,
             ready_count=2,
         )
-
-
-class FakeError(Exception):
-    """An answer that is an error."""
-
-    def __init__(self, act: Refuse) -> None:
-        super().__init__(act.reason)
-        self.act = act
-
-
-def refuse(context: grpc.ServicerContext, act: Refuse) -> None:
-    """End a call with an error whose details are those of the real server."""
-    if act.reason:
-        details: list[Any] = [
-            error_details_pb2.ErrorInfo(reason=act.reason, domain="sandbank", metadata=act.metadata)
-        ]
-        if act.retry_delay is not None:
-            delay = duration_pb2.Duration()
-            delay.FromNanoseconds(round(act.retry_delay * 1e9))
-            details.append(error_details_pb2.RetryInfo(retry_delay=delay))
-        if act.field:
-            violation = error_details_pb2.BadRequest.FieldViolation(
-                field=act.field, description="is not known"
-            )
-            details.append(error_details_pb2.BadRequest(field_violations=[violation]))
-        status = status_pb2.Status(code=act.code.value[0], message="refused")
-        for detail in details:
-            packed = any_pb2.Any()
-            packed.Pack(detail)
-            status.details.append(packed)
-        context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
-    context.abort(act.code, "refused")

@@ -24,6 +24,10 @@ class CountedIds:
         """See ``IdFactory``."""
         return f"op-{next(self._others):020d}"
 
+    def transaction_id(self) -> str:
+        """See ``IdFactory``."""
+        return f"tx-{next(self._others):020d}"
+
     def request_id(self) -> str:
         """See ``IdFactory``."""
         return f"req-{next(self._others):020d}"

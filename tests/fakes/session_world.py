@@ -16,9 +16,9 @@ from sandbank_server.errors import SandboxLostBeforeStartError, StoreUnavailable
 from sandbank_server.runners.link import RunnerLink
 from sandbank_server.sessions.creation import NewSession
 from sandbank_server.sessions.manager import SessionManager
-from sandbank_server.sessions.operations import Submission
 from sandbank_server.sessions.ports import SandboxLease, SessionLimits, SessionServices
 from sandbank_server.sessions.session import Session
+from sandbank_server.sessions.submission import Submission
 
 from tests.fakes.clock import ManualClock
 from tests.fakes.ids import CountedIds
@@ -149,6 +149,8 @@ class Observed:
     def __init__(self) -> None:
         self.finished: list[execution_pb2.Operation] = []
         self.crashes: list[str] = []
+        self.transactions: list[tuple[bool, str]] = []
+        self.rollbacks: list[str] = []
         self.links: list[bool] = []
 
     def operation_finished(self, _template: str, operation: execution_pb2.Operation, _trace: str) -> None:
@@ -158,6 +160,14 @@ class Observed:
     def interpreter_crashed(self, _template: str, reason: str) -> None:
         """See the port."""
         self.crashes.append(reason)
+
+    def transaction_ended(self, _tenant: str, *, committed: bool, reason: str) -> None:
+        """See the port."""
+        self.transactions.append((committed, reason))
+
+    def rolled_back(self, _tenant: str, cause: str) -> None:
+        """See the port."""
+        self.rollbacks.append(cause)
 
     def link_lost(self, _template: str, *, found_again: bool) -> None:
         """See the port."""
@@ -216,9 +226,11 @@ class World:
         """Return the sandbox that serves a session."""
         return self.pool.sandboxes[session.record.sandbox_id]
 
-    async def submit(self, session: Session, operation_id: str, code: str = "1") -> AsyncIterator[bytes]:
+    async def submit(
+        self, session: Session, operation_id: str, code: str = "1", **fields: object
+    ) -> AsyncIterator[bytes]:
         """Run code in a session; returns once the sandbox has it."""
-        events = await session.execute(submission(session.session_id, operation_id, code))
+        events = await session.execute(submission(session.session_id, operation_id, code, **fields))
         sandbox = self.sandbox_of(session)
         await until(lambda: operation_id in sandbox.journal)
         return events
@@ -281,9 +293,11 @@ def check_session(session: Session, pool: MemoryPool) -> None:
         assert sandbox_id == ""
 
 
-def submission(session_id: str, operation_id: str, code: str = "1") -> Submission:
+def submission(session_id: str, operation_id: str, code: str = "1", **fields: object) -> Submission:
     """Return a request to run code."""
-    request = execution_pb2.ExecuteRequest(session_id=session_id, operation_id=operation_id, code=code)
+    request = execution_pb2.ExecuteRequest(
+        session_id=session_id, operation_id=operation_id, code=code, **fields
+    )
     return Submission(request, operation_id, 60.0, 8 << 20)
 
 
