@@ -6,6 +6,7 @@ subclass, a tuple or a NumPy number is more than its JSON. Text that UTF-8 canno
 
 from __future__ import annotations
 
+import sys
 from math import isfinite
 from typing import Any
 
@@ -16,7 +17,7 @@ from sandbank_runner.interpreter.text import sendable
 seal(globals())
 
 JSON_BYTES = 1024 * 1024
-"""Larger values have no JSON."""
+"""Larger values have no JSON beside their text."""
 
 DEPTH = 200
 """Values nested deeper have none: a cycle never ends, and readers of JSON have limits of their own."""
@@ -24,14 +25,10 @@ DEPTH = 200
 _encode = json_encoder.make(ascii_only=False)
 
 
-def json_of(value: object) -> bytes | None:
-    """Return the JSON text of an eligible value, UTF-8, else None. Never runs user code."""
-    kind = type(value)
+def json_of(value: object, limit: int = JSON_BYTES) -> bytes | None:
+    """Return the JSON text of an eligible value within ``limit``, UTF-8, else None. Never runs user code."""
     try:
-        if kind is list or kind is dict:
-            if not _is_eligible(value):
-                return None
-        elif not _is_atom(kind, value):
+        if not is_json(value, limit):
             return None
         text = _encode(value)
         try:
@@ -40,23 +37,29 @@ def json_of(value: object) -> bytes | None:
             data = _encode(_escaped(value)).encode("utf-8")
     except (ValueError, RuntimeError, RecursionError):
         return None  # an int of too many digits; a dict that another thread changed meanwhile
-    return data if len(data) <= JSON_BYTES else None
+    return data if len(data) <= limit else None
 
 
-def _is_atom(kind: type, value: Any) -> bool:
+def is_json(value: object, limit: int | None = None) -> bool:
+    """Tell whether a value is eligible, and not certainly larger than ``limit``, where there is one."""
+    room = sys.maxsize if limit is None else limit
+    kind = type(value)
+    return _is_eligible(value, room) if kind is list or kind is dict else _is_atom(kind, value, room)
+
+
+def _is_atom(kind: type, value: Any, room: int) -> bool:
     if kind is str:
-        return len(value) <= JSON_BYTES
+        return len(value) <= room
     return kind is int or kind is bool or value is None or (kind is float and isfinite(value))
 
 
-def _is_eligible(value: object) -> bool:
+def _is_eligible(value: object, room: int) -> bool:
     """Tell whether a list or dict is eligible. What it costs is bounded: every part adds bytes to the JSON."""
-    room = JSON_BYTES
     level: list[Any] = [value]
     for _ in range(DEPTH):
         deeper: list[Any] = []
         for container in level:
-            size = _size(container, deeper) if len(container) <= room else None
+            size = _size(container, deeper, room) if len(container) <= room else None
             if size is None or size > room:
                 return False
             room -= size
@@ -66,7 +69,7 @@ def _is_eligible(value: object) -> bool:
     return False
 
 
-def _size(container: Any, deeper: list[Any]) -> int | None:
+def _size(container: Any, deeper: list[Any], room: int) -> int | None:
     """Return a lower bound of the JSON's size of ``container`` without the containers in it, which go to ``deeper``.
 
     None where a part or a key is not eligible.
@@ -83,7 +86,7 @@ def _size(container: Any, deeper: list[Any]) -> int | None:
         kind = type(part)
         if kind is list or kind is dict:
             deeper.append(part)
-        elif not _is_atom(kind, part):
+        elif not _is_atom(kind, part, room):
             return None
         elif kind is str:
             size += len(part)

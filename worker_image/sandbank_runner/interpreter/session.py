@@ -17,6 +17,7 @@ from sandbank_runner.interpreter.interrupts import Interrupts
 from sandbank_runner.interpreter.link import Link
 from sandbank_runner.interpreter.namespace import Namespace
 from sandbank_runner.interpreter.output import Output
+from sandbank_runner.interpreter.reading import Readers
 from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.snapshots import Snapshots
 from sandbank_runner.interpreter.turns import CHANNEL
@@ -55,7 +56,10 @@ class Session:
         self._pid = _getpid()
         self._operation: str | None = None
         self.snapshots = Snapshots(link, _users_of(settings), self._reborn)
+        readers = Readers(link, self._executor.namespace.names, _users_of(settings))
+        self.snapshots.sleeper_handlers["read"] = readers.read
         self._handlers = {
+            "read": readers.read,
             "execute": self._execute,
             "setup": self._setup,
             "input": self.questions.answered,
