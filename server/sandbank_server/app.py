@@ -204,6 +204,7 @@ class App:
 
     def _refresh_gauges(self) -> None:
         refresh_gauges(self.metrics, self.pools.pools(), self.sessions.live_states())
+        self.metrics.transactions_open.set(self.sessions.open_transactions())
 
     def _sandbox_exited(self, session_id: str, sandbox_id: str, reason: str) -> None:
         self.sessions.sandbox_exited(session_id, sandbox_id, reason)
@@ -292,6 +293,7 @@ def session_limits(settings: Settings) -> SessionLimits:
         idle_after=limits.idle_after.total_seconds(),
         lifetime_ahead=2 * limits.lifetime_max.total_seconds(),
         readable_after_end=limits.readable_after_end.total_seconds(),
+        workspace_copy_bytes=limits.workspace_copy_bytes,
     )
 
 
@@ -308,6 +310,11 @@ def request_limits(settings: Settings) -> RequestLimits:
         lifetime=limits.lifetime,
         lifetime_max=limits.lifetime_max,
         message_bytes=limits.message_bytes,
+        transaction_idle_timeout=limits.transaction_idle_timeout,
+        transaction_idle_timeout_max=limits.transaction_idle_timeout_max,
+        quiet_time=limits.snapshot_quiet_time,
+        quiet_time_max=limits.snapshot_quiet_time_max,
+        snapshot_history=limits.snapshot_history,
     )
 
 

@@ -28,6 +28,9 @@ class IdFactory(Protocol):
     def operation_id(self) -> str:
         """Return ``op-`` and 20 characters."""
 
+    def transaction_id(self) -> str:
+        """Return ``tx-`` and 20 characters."""
+
     def request_id(self) -> str:
         """Return ``req-`` and 20 characters."""
 
@@ -46,6 +49,10 @@ class SecureIds:
     def operation_id(self) -> str:
         """See :class:`IdFactory`."""
         return _random("op-", 20)
+
+    def transaction_id(self) -> str:
+        """See :class:`IdFactory`."""
+        return _random("tx-", 20)
 
     def request_id(self) -> str:
         """See :class:`IdFactory`."""

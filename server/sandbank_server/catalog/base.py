@@ -26,6 +26,7 @@ class SessionRecord:
     - ``env``: what the interpreter was given, without secrets; of these only whether there were any.
     - ``last_recovery``: a serialized `sandbank.v1.Recovery`, or empty.
     - ``end_time``: None until it ended.
+    - ``snapshots_disabled``, ``snapshot_history``, ``quiet_time``: its snapshot policy, also for its next sandbox.
     """
 
     tenant: str
@@ -52,6 +53,9 @@ class SessionRecord:
     python_version: str = ""
     last_recovery: bytes = b""
     event_sequence: int = 0
+    snapshots_disabled: bool = False
+    snapshot_history: int = 0
+    quiet_time: timedelta = timedelta(milliseconds=50)
 
 
 @dataclass(frozen=True, slots=True)

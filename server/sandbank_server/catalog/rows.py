@@ -13,7 +13,7 @@ from sandbank_server.catalog.base import SessionRecord
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _TIMES: Final = ("create_time", "last_active_time", "expire_time", "end_time")
-_DURATIONS: Final = ("idle_timeout", "max_lifetime")
+_DURATIONS: Final = ("idle_timeout", "max_lifetime", "quiet_time")
 _MAPPINGS: Final = ("labels", "env")
 _NAMES: Final = tuple(field.name for field in fields(SessionRecord))
 

@@ -21,9 +21,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
-SCHEMA_VERSION: Final = "0001"
+SCHEMA_VERSION: Final = "0002"
 """The migration that makes these tables; a test holds it against the newest one."""
 
 metadata: Final = MetaData()
@@ -56,6 +57,9 @@ sessions: Final = Table(
     Column("python_version", String(64), nullable=False),
     Column("last_recovery", LargeBinary, nullable=False),
     Column("event_sequence", BigInteger, nullable=False),
+    Column("snapshots_disabled", Boolean, nullable=False, server_default=false()),
+    Column("snapshot_history", BigInteger, nullable=False, server_default="0"),
+    Column("quiet_time", BigInteger, nullable=False, server_default="50000"),
     Index("sessions_by_request", "tenant", "request_id", unique=True),
     Index("sessions_by_time", "tenant", "create_time", "session_id"),
     Index("sessions_by_end", "end_time"),

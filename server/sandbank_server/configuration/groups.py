@@ -60,6 +60,22 @@ class Limits(BaseModel):
     transaction_idle_timeout: Duration = Field(
         default=timedelta(minutes=5), description="After which an unused transaction is rolled back."
     )
+    transaction_idle_timeout_max: Duration = Field(
+        default=timedelta(hours=1), description="The longest idle timeout of a transaction."
+    )
+    workspace_copy_bytes: Size = Field(
+        default=256 * MIB, description="What a transaction with files may keep of the workspace."
+    )
+    snapshot_quiet_time: Duration = Field(
+        default=timedelta(milliseconds=50),
+        description="How long a session is quiet before its safety snapshot is taken.",
+    )
+    snapshot_quiet_time_max: Duration = Field(
+        default=timedelta(minutes=1), description="The longest quiet time that may be asked for."
+    )
+    snapshot_history: Count = Field(
+        default=16, description="Earlier states that a session may keep for RewindSession."
+    )
     preview_chars: Count = Field(default=200, description="Characters of a variable's preview.")
     change_count: Count = Field(default=1000, description="Changes listed for one operation.")
     open_calls: Count = Field(
@@ -68,7 +84,13 @@ class Limits(BaseModel):
 
     @model_validator(mode="after")
     def _defaults_within_bounds(self) -> Self:
-        for name in ("operation_timeout", "idle_timeout", "lifetime"):
+        for name in (
+            "operation_timeout",
+            "idle_timeout",
+            "lifetime",
+            "transaction_idle_timeout",
+            "snapshot_quiet_time",
+        ):
             if getattr(self, name) > getattr(self, f"{name}_max"):
                 raise ValueError(f"limits.{name} must not be over limits.{name}_max")
         return self

@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 from sandbank.v1 import execution_pb2, transaction_pb2
 
+from sandbank_server.errors import BadFieldError
 from sandbank_server.grpc_api import validation as check
 from sandbank_server.grpc_api.call import CallContext
 from sandbank_server.grpc_api.limits import RequestLimits
@@ -16,11 +17,11 @@ from sandbank_server.grpc_api.shapes import Final, ends_with_final
 from sandbank_server.ids import IdFactory
 from sandbank_server.sessions.live_operation import LastEvent
 from sandbank_server.sessions.manager import SessionManager
-from sandbank_server.sessions.operations import Submission
+from sandbank_server.sessions.submission import Submission
 
 
 class ExecutionService:
-    """The servicer. Interact, ProvideInput and transactions are not built yet."""
+    """The servicer. Interact and ProvideInput are not built yet."""
 
     def __init__(
         self, sessions: SessionManager, ids: IdFactory, limits: RequestLimits, tokens: PageTokens
@@ -53,7 +54,7 @@ class ExecutionService:
 
     def _submission(self, request: execution_pb2.ExecuteRequest, call: CallContext, path: str) -> Submission:
         check.check_id(request.session_id, f"{path}session_id")
-        self._refuse_unbuilt(request)
+        self._check_policy(request, path)
         limits = self._limits
         timeout = check.check_duration(
             request,
@@ -76,21 +77,31 @@ class ExecutionService:
             timeout=timeout.total_seconds(),
             max_output_bytes=output,
             traceparent=call.traceparent,
+            transaction_idle_timeout=limits.transaction_idle_timeout.total_seconds(),
         )
 
     @staticmethod
-    def _refuse_unbuilt(request: execution_pb2.ExecuteRequest) -> None:
-        check.check_enum(request.tx_policy, transaction_pb2.TxPolicy.DESCRIPTOR.values_by_number, "tx_policy")
-        check.check_enum(
-            request.isolation, transaction_pb2.Isolation.DESCRIPTOR.values_by_number, "isolation"
+    def _check_policy(request: execution_pb2.ExecuteRequest, path: str) -> None:
+        policy, isolation = request.tx_policy, request.isolation
+        check.check_enum(policy, transaction_pb2.TxPolicy.DESCRIPTOR.values_by_number, f"{path}tx_policy")
+        check.check_enum(isolation, transaction_pb2.Isolation.DESCRIPTOR.values_by_number, f"{path}isolation")
+        check.check_optional_id(request.transaction_id, f"{path}transaction_id")
+        savepoint = policy in (
+            transaction_pb2.TX_POLICY_COMMIT_ON_SUCCESS,
+            transaction_pb2.TX_POLICY_ROLLBACK_ON_FAILURE,
         )
-        check.refuse_unbuilt("tx_policy", asked=request.tx_policy > transaction_pb2.TX_POLICY_NONE)
-        check.refuse_unbuilt("isolation", asked=request.isolation > transaction_pb2.ISOLATION_PROCESS)
-        check.refuse_unbuilt("transaction_id", asked=bool(request.transaction_id))
+        names_only = isolation == transaction_pb2.ISOLATION_NAMESPACE
+        if names_only and request.transaction_id and savepoint:
+            raise BadFieldError.at(
+                f"{path}tx_policy", "in a transaction, with ISOLATION_NAMESPACE, must be EXPLICIT or unset"
+            )
+        if names_only and request.include_files:
+            raise BadFieldError.at(f"{path}include_files", "needs ISOLATION_PROCESS")
+        if request.include_files and policy <= transaction_pb2.TX_POLICY_NONE and not request.transaction_id:
+            raise BadFieldError.at(f"{path}include_files", "needs a policy that can roll back")
         asked = request.HasField("report_changes") and request.report_changes
         check.refuse_unbuilt("report_changes", asked=asked)
         check.refuse_unbuilt("allow_input", asked=request.allow_input)
-        check.refuse_unbuilt("include_files", asked=request.include_files)
 
     def _cancel_when_gone(self, submission: Submission, call: CallContext) -> None:
         tenant, session_id = call.tenant, submission.request.session_id
@@ -139,3 +150,46 @@ class ExecutionService:
             call.tenant, request.session_id, request.operation_id
         )
         return execution_pb2.CancelOperationResponse(operation=operation)
+
+    async def BeginTransaction(
+        self, request: execution_pb2.BeginTransactionRequest, call: CallContext
+    ) -> execution_pb2.BeginTransactionResponse:
+        """Begin an explicit transaction."""
+        check.check_id(request.session_id, "session_id")
+        idle = check.check_duration(
+            request,
+            "idle_timeout",
+            default=self._limits.transaction_idle_timeout,
+            limit=self._limits.transaction_idle_timeout_max,
+        )
+        transaction = await self._sessions.begin_transaction(
+            call.tenant, request.session_id, idle.total_seconds(), include_files=request.include_files
+        )
+        return execution_pb2.BeginTransactionResponse(transaction=transaction)
+
+    async def CommitTransaction(
+        self, request: execution_pb2.CommitTransactionRequest, call: CallContext
+    ) -> execution_pb2.CommitTransactionResponse:
+        """Make what a transaction did part of the session's state."""
+        transaction = await self._end_transaction(request, call, commit=True)
+        return execution_pb2.CommitTransactionResponse(transaction=transaction)
+
+    async def RollbackTransaction(
+        self, request: execution_pb2.RollbackTransactionRequest, call: CallContext
+    ) -> execution_pb2.RollbackTransactionResponse:
+        """Return the session to what it was before a transaction."""
+        transaction = await self._end_transaction(request, call, commit=False)
+        return execution_pb2.RollbackTransactionResponse(transaction=transaction)
+
+    async def _end_transaction(
+        self,
+        request: execution_pb2.CommitTransactionRequest | execution_pb2.RollbackTransactionRequest,
+        call: CallContext,
+        *,
+        commit: bool,
+    ) -> transaction_pb2.Transaction:
+        check.check_id(request.session_id, "session_id")
+        check.check_id(request.transaction_id, "transaction_id")
+        return await self._sessions.end_transaction(
+            call.tenant, request.session_id, request.transaction_id, commit=commit
+        )

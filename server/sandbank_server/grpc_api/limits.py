@@ -19,3 +19,8 @@ class RequestLimits:
     lifetime: timedelta = timedelta(hours=24)
     lifetime_max: timedelta = timedelta(hours=24)
     message_bytes: int = 16 * 1024 * 1024
+    transaction_idle_timeout: timedelta = timedelta(minutes=5)
+    transaction_idle_timeout_max: timedelta = timedelta(hours=1)
+    quiet_time: timedelta = timedelta(milliseconds=50)
+    quiet_time_max: timedelta = timedelta(minutes=1)
+    snapshot_history: int = 16

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import datetime, timedelta
+from typing import TypedDict
 
 from sandbank.v1 import session_pb2
 
 from sandbank_server.catalog.base import Catalog, SessionKey
-from sandbank_server.errors import TemplateNotFoundError
+from sandbank_server.errors import BadFieldError, TemplateNotFoundError
 from sandbank_server.grpc_api import validation as check
 from sandbank_server.grpc_api.call import CallContext
 from sandbank_server.grpc_api.limits import RequestLimits
@@ -20,8 +21,14 @@ from sandbank_server.sessions.manager import SessionManager
 _ZERO = timedelta(0)
 
 
+class _SnapshotPolicy(TypedDict):
+    snapshots_disabled: bool
+    snapshot_history: int
+    quiet_time: timedelta
+
+
 class SessionService:
-    """The servicer. RewindSession, ForkSession and HibernateSession are not built yet."""
+    """The servicer. ForkSession and HibernateSession are not built yet."""
 
     def __init__(
         self,
@@ -65,8 +72,29 @@ class SessionService:
                 request, "max_lifetime", default=limits.lifetime, limit=limits.lifetime_max
             ),
             recovery_policy=request.recovery_policy or session_pb2.RECOVERY_POLICY_RESUME,
+            **self._snapshot_policy(request.snapshot_policy),
         )
         return session_pb2.CreateSessionResponse(session=await self._sessions.create(new))
+
+    def _snapshot_policy(self, policy: session_pb2.SnapshotPolicy) -> _SnapshotPolicy:
+        limits, path = self._limits, "snapshot_policy."
+        history = check.check_count(
+            policy.history_count, f"{path}history_count", default=0, limit=limits.snapshot_history
+        )
+        quiet = check.check_duration(
+            policy,
+            "quiet_time",
+            default=limits.quiet_time,
+            limit=limits.quiet_time_max,
+            path=f"{path}quiet_time",
+        )
+        if policy.disabled and history:
+            raise BadFieldError.at(f"{path}history_count", "must be zero where snapshots are disabled")
+        return {
+            "snapshots_disabled": policy.disabled,
+            "snapshot_history": history,
+            "quiet_time": quiet,
+        }
 
     @staticmethod
     def _refuse_unbuilt(request: session_pb2.CreateSessionRequest) -> None:
@@ -81,7 +109,6 @@ class SessionService:
         )
         check.refuse_unbuilt("checkpoint_policy", asked=request.checkpoint_policy not in unset_or_none)
         check.refuse_unbuilt("idle_action", asked=request.idle_action == session_pb2.IDLE_ACTION_HIBERNATE)
-        check.refuse_unbuilt("snapshot_policy", asked=request.HasField("snapshot_policy"))
         check.refuse_unbuilt("recompute", asked=request.recompute)
         check.refuse_unbuilt("from_checkpoint_id", asked=bool(request.from_checkpoint_id))
 
@@ -145,6 +172,16 @@ class SessionService:
         session = await self._sessions.usable(call.tenant, check.check_id(request.session_id, "session_id"))
         await session.reset(keep_files=request.keep_files)
         return session_pb2.ResetSessionResponse(session=session.view())
+
+    async def RewindSession(
+        self, request: session_pb2.RewindSessionRequest, call: CallContext
+    ) -> session_pb2.RewindSessionResponse:
+        """Go back to the state right after an operation."""
+        check.check_id(request.session_id, "session_id")
+        check.check_id(request.operation_id, "operation_id")
+        session = await self._sessions.usable(call.tenant, request.session_id)
+        await session.rewind(request.operation_id)
+        return session_pb2.RewindSessionResponse(session=session.view())
 
     async def WatchSession(
         self, request: session_pb2.WatchSessionRequest, call: CallContext

@@ -100,6 +100,28 @@ class Metrics:
             ["tenant", "state", "outcome"],
             registry=registry,
         )
+        self.operation_outcomes = Counter(
+            "sandbank_operation_outcomes",
+            "What became of the effects of operations when they finished, by their policy.",
+            ["tenant", "policy", "outcome"],
+            registry=registry,
+        )
+        self.transactions = Counter(
+            "sandbank_transactions",
+            "Explicit transactions that ended, by how.",
+            ["tenant", "end"],
+            registry=registry,
+        )
+        self.transactions_open = Gauge(
+            "sandbank_transactions_open", "Explicit transactions that are open.", registry=registry
+        )
+        self.rollbacks = Counter(
+            "sandbank_rollbacks",
+            "Returns of a session to an earlier state that were asked for: by an operation's policy, with a "
+            "transaction, by a rewind.",
+            ["tenant", "cause"],
+            registry=registry,
+        )
         self.operation_seconds = Histogram(
             "sandbank_operation_seconds",
             "Wall time of operations in the interpreter.",

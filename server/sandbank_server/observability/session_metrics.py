@@ -6,12 +6,29 @@ import re
 from collections.abc import Callable
 
 from prometheus_client import Counter, Histogram
-from sandbank.v1 import execution_pb2
+from sandbank.v1 import execution_pb2, transaction_pb2
 
 from sandbank_server.observability.metrics import Metrics
 
 _SIGNAL = re.compile(r"SIG[A-Z0-9]{2,10}")
 _CAUSES = ("out of memory", "exited", "timeout", "cancel")
+
+_ENDS = (
+    ("idle", "idle"),
+    ("died", "interpreter died"),
+    ("sandbox", "sandbox lost"),
+    ("session ended", "session ended"),
+    ("reset", "reset"),
+    ("rewind", "rewind"),
+    ("rollback", "rolled back"),
+)
+"""Words of a reason, which may come from a sandbox, and the few labels that stand for them."""
+
+_ROLLED_BACK = execution_pb2.Operation.OUTCOME_ROLLED_BACK
+_OWN_ROLLBACK = (
+    transaction_pb2.TX_POLICY_COMMIT_ON_SUCCESS,
+    transaction_pb2.TX_POLICY_ROLLBACK_ON_FAILURE,
+)
 
 SpanMaker = Callable[[execution_pb2.Operation, str], None]
 
@@ -22,32 +39,52 @@ class SessionMetrics:
     def __init__(self, metrics: Metrics, make_span: SpanMaker | None = None) -> None:
         self._metrics = metrics
         self._make_span = make_span
-        self._finished: dict[tuple[str, int, int], tuple[Counter, Histogram]] = {}
+        self._finished: dict[tuple[str, int, int, int], tuple[Counter, Counter, Histogram]] = {}
 
     def operation_finished(self, tenant: str, operation: execution_pb2.Operation, traceparent: str) -> None:
         """Count an operation that ended, and make its span when traces are on."""
-        key = (tenant, operation.state, operation.outcome)
+        key = (tenant, operation.state, operation.outcome, operation.tx_policy)
         found = self._finished.get(key)
         if found is None:
             found = self._finished[key] = self._children(tenant, operation)
-        count, seconds = found
+        count, outcomes, seconds = found
         count.inc()
+        outcomes.inc()
         wall = operation.usage.wall_time
         seconds.observe(max(0.0, wall.seconds + wall.nanos / 1e9))
+        if operation.outcome == _ROLLED_BACK and operation.tx_policy in _OWN_ROLLBACK:
+            self.rolled_back(tenant, "operation")
         if operation.dropped_output_bytes > 0:
             self._metrics.dropped_output_bytes.inc(operation.dropped_output_bytes)
         if self._make_span is not None:
             self._make_span(operation, traceparent)
 
-    def _children(self, tenant: str, operation: execution_pb2.Operation) -> tuple[Counter, Histogram]:
-        """Return counter and histogram of a state and outcome; looking them up costs more than counting."""
+    def _children(
+        self, tenant: str, operation: execution_pb2.Operation
+    ) -> tuple[Counter, Counter, Histogram]:
+        """Return the metrics of a state, outcome and policy; looking them up costs more than counting."""
         names = execution_pb2.Operation
         state = names.State.Name(operation.state).removeprefix("STATE_").lower()
         outcome = names.Outcome.Name(operation.outcome).removeprefix("OUTCOME_").lower()
+        chosen = operation.tx_policy or transaction_pb2.TX_POLICY_NONE
+        policy = transaction_pb2.TxPolicy.Name(chosen).removeprefix("TX_POLICY_").lower()
         metrics = self._metrics
-        return metrics.operations.labels(tenant, state, outcome), metrics.operation_seconds.labels(
-            tenant, state
+        return (
+            metrics.operations.labels(tenant, state, outcome),
+            metrics.operation_outcomes.labels(tenant, policy, outcome),
+            metrics.operation_seconds.labels(tenant, state),
         )
+
+    def transaction_ended(self, tenant: str, *, committed: bool, reason: str) -> None:
+        """Count a transaction by how it ended."""
+        how = "committed" if committed else next((name for word, name in _ENDS if word in reason), "other")
+        self._metrics.transactions.labels(tenant, how).inc()
+        if not committed:
+            self.rolled_back(tenant, "transaction")
+
+    def rolled_back(self, tenant: str, cause: str) -> None:
+        """Count a return to an earlier state."""
+        self._metrics.rollbacks.labels(tenant, cause).inc()
 
     def interpreter_crashed(self, tenant: str, reason: str) -> None:
         """Count an interpreter that was replaced, by a cause of a bounded set: the text came from a sandbox."""

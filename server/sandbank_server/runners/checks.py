@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
-from sandbank.v1 import execution_pb2
+from sandbank.v1 import execution_pb2, transaction_pb2
 from sandbank_runner.v1 import runner_pb2
 
 from sandbank_server.runners.frames import RunnerViolation
@@ -22,6 +25,9 @@ SEQUENCE_LIMIT = 2**48
 SUMMARIES_LIMIT = 10_000
 """Operations that one Hello may tell of; an honest journal keeps a few hundred."""
 
+CHANGES_LIMIT = 64
+"""Replacements, and changes of transactions, that one Hello may tell of."""
+
 _VERSION_CHARACTERS = 32
 _LAST_SECOND = 253_402_300_799
 """The end of the year 9999: what a Timestamp, and any library that converts one, ends at."""
@@ -34,6 +40,11 @@ _Operation = execution_pb2.Operation
 
 _STATES = frozenset(_Operation.State.values()) - {_Operation.STATE_UNSPECIFIED}
 _OUTCOMES = frozenset(_Operation.Outcome.values())
+_POLICIES = frozenset(transaction_pb2.TxPolicy.values())
+_ISOLATIONS = frozenset(transaction_pb2.Isolation.values())
+_TRANSACTION_STATES = frozenset(transaction_pb2.Transaction.State.values()) - {
+    transaction_pb2.Transaction.STATE_UNSPECIFIED
+}
 
 FINAL_STATES = frozenset(
     {
@@ -96,6 +107,8 @@ def check_operation(operation: execution_pb2.Operation, session_id: str, operati
         raise RunnerViolation("a runner knows no checkpoints")
     if operation.state not in _STATES or operation.outcome not in _OUTCOMES:
         raise RunnerViolation(f"state {operation.state} with outcome {operation.outcome}")
+    if operation.tx_policy not in _POLICIES or operation.isolation not in _ISOLATIONS:
+        raise RunnerViolation(f"policy {operation.tx_policy} with isolation {operation.isolation}")
     check_counts(operation.execution_count, operation.output_bytes, operation.dropped_output_bytes)
     check_time(operation.create_time)
     check_time(operation.start_time)
@@ -137,6 +150,23 @@ def parse_operation(data: bytes, session_id: str, operation_id: str) -> executio
     return operation
 
 
+def parse_transaction(data: bytes, session_id: str) -> transaction_pb2.Transaction:
+    """Return the transaction that a message carries, checked. Its operations are looked up by who knows them."""
+    if len(data) > EVENT_BYTES:
+        raise RunnerViolation(f"transaction of {len(data)} bytes")
+    try:
+        transaction = transaction_pb2.Transaction.FromString(data)
+    except DecodeError as error:
+        raise RunnerViolation("malformed transaction") from error
+    if transaction.session_id != session_id:
+        raise RunnerViolation("a transaction of another session")
+    if transaction.state not in _TRANSACTION_STATES:
+        raise RunnerViolation(f"a transaction in state {transaction.state}")
+    check_time(transaction.begin_time)
+    check_time(transaction.expire_time)
+    return transaction
+
+
 def check_hello(hello: runner_pb2.Hello) -> None:
     """Raise :class:`RunnerViolation` unless what is used of a greeting is within its bounds."""
     if len(hello.operations) > SUMMARIES_LIMIT:
@@ -148,6 +178,22 @@ def check_hello(hello: runner_pb2.Hello) -> None:
             and 0 <= summary.first_kept_sequence <= summary.last_sequence + 1
         ):
             raise RunnerViolation("a journal with impossible sequences")
+        if summary.outcome not in _OUTCOMES:
+            raise RunnerViolation(f"outcome {summary.outcome}")
+    check_numbers([each.number for each in hello.replacements])
+    check_numbers([each.number for each in hello.transactions])
+    if hello.replacements and hello.last_replaced.number != hello.replacements[-1].number:
+        raise RunnerViolation("a newest replacement that is not the newest")
+
+
+def check_numbers(numbers: Sequence[int]) -> None:
+    """Raise :class:`RunnerViolation` unless these can number messages of one sandbox, from 1, in order."""
+    if len(numbers) > CHANGES_LIMIT:
+        raise RunnerViolation(f"{len(numbers)} changes in one greeting")
+    if any(later != earlier + 1 for earlier, later in pairwise(numbers)):
+        raise RunnerViolation("changes out of order")
+    if numbers and not 1 <= numbers[0] <= numbers[-1] <= COUNT_LIMIT:
+        raise RunnerViolation("changes with impossible numbers")
 
 
 def check_page(page: runner_pb2.Page, after: int) -> None:
@@ -170,4 +216,9 @@ def version_of(hello: runner_pb2.Hello) -> str:
 
 def reason_of(text: str) -> str:
     """Return a reason that a supervisor gave as one bounded line."""
-    return "".join(each if each.isprintable() else " " for each in text[:200]).strip()
+    return line_of(text, 200)
+
+
+def line_of(text: str, characters: int) -> str:
+    """Return text of a supervisor as one line of at most so many characters, fit to be shown and logged."""
+    return "".join(each if each.isprintable() else " " for each in text[:characters]).strip()

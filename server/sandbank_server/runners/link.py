@@ -59,6 +59,9 @@ class LinkSink(Protocol):
     def on_interpreter_replaced(self, replaced: runner_pb2.InterpreterReplaced) -> None:
         """The interpreter was replaced."""
 
+    def on_transaction_changed(self, changed: runner_pb2.TransactionChanged) -> None:
+        """A transaction opened or ended."""
+
 
 class RunnerLink:
     """The CONTROL connection to one supervisor. Make it with :meth:`connect`."""
@@ -164,11 +167,11 @@ class RunnerLink:
         """Queue an operation; its events tell the rest. :class:`LinkClosed` when the link has ended."""
         self._send(submit=submit)
 
-    async def request(self, timeout: float = REQUEST_SECONDS, **message: Any) -> runner_pb2.Reply:
+    async def request(self, timeout: float | None = REQUEST_SECONDS, **message: Any) -> runner_pb2.Reply:
         """Ask and wait for the answer: ``await link.request(ping=runner_pb2.Ping())``.
 
         Raises :class:`RequestFailed`, :class:`LinkClosed`, or TimeoutError (which also ends the link: a supervisor
-        that does not answer for so long is stuck).
+        that does not answer for so long is stuck). ``timeout`` None is for what waits for the end of user code.
         """
         request_id = self._next_request
         self._next_request += 1
@@ -234,6 +237,8 @@ class RunnerLink:
             sink.on_background(message.background)
         elif kind == "interpreter_replaced":
             sink.on_interpreter_replaced(message.interpreter_replaced)
+        elif kind == "transaction_changed":
+            sink.on_transaction_changed(message.transaction_changed)
         else:
             raise RunnerViolation(f"unexpected {kind}")
 

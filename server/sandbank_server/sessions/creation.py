@@ -25,6 +25,9 @@ _TRIES = 3
 """Sandboxes tried for one session when they die between being ready and being assigned."""
 
 
+_USUAL_QUIET_TIME = timedelta(milliseconds=50)
+
+
 @dataclass(frozen=True, slots=True)
 class NewSession:
     """A validated CreateSession."""
@@ -39,6 +42,9 @@ class NewSession:
     secret_env: Mapping[str, str] = field(default_factory=dict)
     recovery_policy: int = session_pb2.RECOVERY_POLICY_RESUME
     idle_action: int = session_pb2.IDLE_ACTION_TERMINATE
+    snapshots_disabled: bool = False
+    snapshot_history: int = 0
+    quiet_time: timedelta = _USUAL_QUIET_TIME
 
     def digest(self) -> str:
         """Return what decides whether a repeated request id is a repeated request."""
@@ -52,6 +58,13 @@ class NewSession:
         )
         request.idle_timeout.FromTimedelta(self.idle_timeout)
         request.max_lifetime.FromTimedelta(self.max_lifetime)
+        policy = session_pb2.SnapshotPolicy(
+            history_count=self.snapshot_history, disabled=self.snapshots_disabled
+        )
+        if self.quiet_time != _USUAL_QUIET_TIME:
+            policy.quiet_time.FromTimedelta(self.quiet_time)
+        if policy.ByteSize():  # requests made before there were policies keep their digest
+            request.snapshot_policy.CopyFrom(policy)
         return hashlib.blake2b(request.SerializeToString(deterministic=True), digest_size=32).hexdigest()
 
 
@@ -154,4 +167,7 @@ class SessionFactory:
             idle_action=new.idle_action,
             env=dict(new.env),
             has_secret_env=bool(new.secret_env),
+            snapshots_disabled=new.snapshots_disabled,
+            snapshot_history=new.snapshot_history,
+            quiet_time=new.quiet_time,
         )

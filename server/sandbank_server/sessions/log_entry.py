@@ -5,17 +5,43 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sandbank.v1 import execution_pb2
+from sandbank.v1 import execution_pb2, transaction_pb2
 
 _Operation = execution_pb2.Operation
 
-KEPT_EFFECT: Final = frozenset(
-    {_Operation.OUTCOME_COMMITTED, _Operation.OUTCOME_PARTIAL, _Operation.OUTCOME_PENDING}
-)
-"""Outcomes whose effects are lost when the session's state is."""
+KEPT_EFFECT: Final = frozenset({_Operation.OUTCOME_COMMITTED, _Operation.OUTCOME_PARTIAL})
+"""Outcomes whose effects are lost when the session's state is. What is PENDING ends with its transaction."""
 
 SUMMARY_BYTES: Final = 4096
 _TYPE_NAME_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What an operation was sent with, beside its code; never UNSPECIFIED. ``begins``: its transaction, too."""
+
+    tx_policy: int = transaction_pb2.TX_POLICY_NONE
+    isolation: int = transaction_pb2.ISOLATION_PROCESS
+    transaction_id: str = ""
+    begins: bool = False
+    include_files: bool = False
+
+    @property
+    def usual(self) -> bool:
+        """Whether there is nothing to remember."""
+        return self == _USUAL
+
+    def fields(self) -> dict[str, object]:
+        """Return what a line of the log holds of them."""
+        fields: dict[str, object] = {"p": self.tx_policy, "i": self.isolation}
+        if self.transaction_id:
+            fields["tx"] = self.transaction_id
+        if self.begins:
+            fields["b"] = self.include_files
+        return fields
+
+
+_USUAL: Final = Terms()
 
 
 @dataclass(slots=True)
@@ -36,6 +62,9 @@ class LogEntry:
     finished: bool = False
     record: int = -1
     before_reset: bool = False
+    tx_policy: int = transaction_pb2.TX_POLICY_NONE
+    isolation: int = transaction_pb2.ISOLATION_PROCESS
+    transaction_id: str = ""
 
 
 def summarize(operation: execution_pb2.Operation) -> bytes:

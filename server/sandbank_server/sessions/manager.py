@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
-from sandbank.v1 import execution_pb2, session_pb2
+from sandbank.v1 import execution_pb2, session_pb2, transaction_pb2
 
 from sandbank_server.catalog.base import CatalogError, SessionRecord
 from sandbank_server.errors import (
@@ -23,9 +23,11 @@ from sandbank_server.sessions.background import spawn
 from sandbank_server.sessions.creation import NewSession, SessionFactory
 from sandbank_server.sessions.log_store import LogStore
 from sandbank_server.sessions.operation_log import OperationLog
-from sandbank_server.sessions.operations import Operations, Submission, detached_operations
+from sandbank_server.sessions.operations import Operations, detached_operations
 from sandbank_server.sessions.ports import SandboxLease, SessionServices
 from sandbank_server.sessions.session import Session
+from sandbank_server.sessions.submission import Submission
+from sandbank_server.sessions.transactions import ended_as_wished
 from sandbank_server.sessions.views import session_message
 
 _log = structlog.get_logger("sandbank.sessions")
@@ -125,6 +127,10 @@ class SessionManager:
         """Return the state of every session that has not ended."""
         return [session.record.state for session in self._sessions.values() if not session.ended]
 
+    def open_transactions(self) -> int:
+        """Return how many transactions are open."""
+        return sum(bool(session.open_transaction_id) for session in self._sessions.values())
+
     def live(self, tenant: str, session_id: str) -> Session | None:
         """Return a session that has not ended (or whose end is being saved), or None."""
         return self._sessions.get((tenant, session_id))
@@ -201,6 +207,27 @@ class SessionManager:
         if operations.known(submission) is None:
             raise SessionTerminatedError(f"session {session_id} has ended", resource=session_id)
         return operations.watch(submission.operation_id, lenient=True)
+
+    async def begin_transaction(
+        self, tenant: str, session_id: str, idle_timeout: float, *, include_files: bool
+    ) -> transaction_pb2.Transaction:
+        """Begin a transaction. ``idle_timeout`` in seconds."""
+        session = await self.usable(tenant, session_id)
+        return await session.begin_transaction(idle_timeout, include_files=include_files)
+
+    async def end_transaction(
+        self, tenant: str, session_id: str, transaction_id: str, *, commit: bool
+    ) -> transaction_pb2.Transaction:
+        """Commit or roll back a transaction; of one that ended so already, return that one, in every state."""
+        session = self._sessions.get((tenant, session_id))
+        if session is not None and not session.ended:
+            return await session.end_transaction(transaction_id, commit=commit)
+        log = (await self._operations(tenant, session_id)).log
+        if (transaction := log.transactions.get(transaction_id)) is not None and transaction.ended:
+            answer = ended_as_wished(log, transaction_id, commit=commit)
+            assert answer is not None
+            return answer
+        raise SessionTerminatedError(f"session {session_id} has ended", resource=session_id)
 
     async def get_operation(self, tenant: str, session_id: str, operation_id: str) -> execution_pb2.Operation:
         """Return an operation."""

@@ -15,37 +15,34 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import cast
 
-from sandbank.v1 import execution_pb2
+from sandbank.v1 import execution_pb2, transaction_pb2
 
 from sandbank_server.errors import QuotaExceededError, StoreUnavailableError
-from sandbank_server.sessions.log_entry import KEPT_EFFECT, LogEntry, summarize
+from sandbank_server.sessions.log_entry import LogEntry, Terms, summarize
 from sandbank_server.sessions.log_file import LogFile
+from sandbank_server.sessions.log_state import USUAL_TERMS, LogState
+from sandbank_server.sessions.transaction_ledger import LoggedTransaction
 
 OPERATIONS_PER_SESSION = 500_000
 """A session's ids are all kept in memory (about 300 bytes each), so that none can run twice; this bounds them."""
 
-UPLOADS_KEPT = 10_000
-"""Uploaded files remembered by name, the newest, so that a recovery can list them."""
+TRANSACTIONS_PER_SESSION = 100_000
+"""Likewise: what became of one can be asked for ever."""
 
 _Operation = execution_pb2.Operation
+_Transaction = transaction_pb2.Transaction
 
 
-class OperationLog:
+class OperationLog(LogState):
     """The log of one session. Not thread-safe: the event loop owns it; an append takes a few microseconds."""
 
     def __init__(self, path: str, session_id: str, *, readonly: bool = False) -> None:
         """Open the file at ``path``, making it unless ``readonly``, and read what is in it. OSError when that fails."""
+        super().__init__()
         self.session_id = session_id
-        self.uploaded: dict[str, None] = {}
-        self.replacements = 0
-        self.last_loss: list[str] = []
-        """The operations of the newest loss of state, so that a recovery that was never saved can still be told."""
-        self.last_lost_files: list[str] = []
-        self._entries: dict[str, LogEntry] = {}
-        self._order: list[str] = []
         self._summaries: dict[str, bytes] = {}
         """Of operations whose end the disk has refused so far."""
         self._file = LogFile(path, self._written, readonly=readonly)
@@ -53,7 +50,7 @@ class OperationLog:
             for at, line in self._file.lines():
                 # A line that a broken disk garbled costs what it said, never what follows it.
                 with contextlib.suppress(ValueError, KeyError, TypeError):
-                    self._replay(json.loads(line), at)
+                    self.replay(json.loads(line), at)
         except BaseException:
             self._file.close()
             raise
@@ -65,31 +62,18 @@ class OperationLog:
         """Where it lies."""
         return self._file.path
 
-    def get(self, operation_id: str) -> LogEntry | None:
-        """Return what is known of an operation, None when it was never recorded."""
-        return self._entries.get(operation_id)
-
-    def __len__(self) -> int:
-        """Return how many operations were recorded."""
-        return len(self._order)
-
-    def newest_first(self, before: int, count: int) -> list[tuple[str, LogEntry]]:
-        """Return up to ``count`` operations with a number below ``before``, the newest first."""
-        ids = self._order[max(0, min(before, len(self._order)) - count) : min(before, len(self._order))]
-        return [(operation_id, self._entries[operation_id]) for operation_id in reversed(ids)]
-
-    def unfinished(self) -> Iterator[tuple[str, LogEntry]]:
-        """Yield the operations that have no end yet, oldest first."""
-        return ((name, self._entries[name]) for name in self._order if not self._entries[name].finished)
-
     def operation(self, operation_id: str) -> execution_pb2.Operation:
         """Return an operation as the log can tell it: without result and traceback. KeyError for an unknown id."""
         entry = self._entries[operation_id]
         operation = _Operation(session_id=self.session_id, operation_id=operation_id)
         operation.create_time.FromMicroseconds(entry.create_time_us)
         operation.MergeFromString(self._summary_of(operation_id, entry))
+        operation.tx_policy = cast("transaction_pb2.TxPolicy", entry.tx_policy)
+        operation.isolation = cast("transaction_pb2.Isolation", entry.isolation)
+        operation.transaction_id = entry.transaction_id
         operation.state = entry.state if entry.finished or not entry.started else _Operation.STATE_RUNNING
-        operation.outcome = entry.outcome
+        if entry.finished:
+            operation.outcome = entry.outcome
         return operation
 
     def _summary_of(self, operation_id: str, entry: LogEntry) -> bytes:
@@ -102,28 +86,58 @@ class OperationLog:
 
     # Writing.
 
-    def dispatch(self, operation_id: str, digest: str, create_time_us: int) -> None:
+    def dispatch(
+        self, operation_id: str, digest: str, create_time_us: int, terms: Terms = USUAL_TERMS
+    ) -> LogEntry:
         """Record that an operation is about to be sent; nothing is sent unless this returns.
 
-        :class:`QuotaExceededError` over :data:`OPERATIONS_PER_SESSION`, :class:`StoreUnavailableError` when the
-        disk refuses.
+        With ``terms.begins`` its transaction is asked for, too. :class:`QuotaExceededError` over
+        :data:`OPERATIONS_PER_SESSION`, :class:`StoreUnavailableError` when the disk refuses.
         """
         if len(self._order) >= OPERATIONS_PER_SESSION:
             raise QuotaExceededError(
                 f"a session takes at most {OPERATIONS_PER_SESSION} operations",
                 subject="operations per session",
             )
-        try:
-            # Written by hand on the path of every operation: ids need no escaping (they match [A-Za-z0-9._-]).
-            self._file.append(
-                b'{"k":"d","op":"%b","dg":"%b","t":%d}\n'
-                % (operation_id.encode(), digest.encode(), create_time_us)
-            )
-        except OSError as error:
-            raise StoreUnavailableError(
-                "the operation log cannot be written; nothing was run", retry_delay=5.0
-            ) from error
-        self._add(operation_id, digest, create_time_us)
+        if terms.begins:
+            self._check_room_for_transaction()
+        more = b"" if terms.usual else b"," + _json(terms.fields())[1:-1]
+        # Written by hand on the path of every operation: ids need no escaping (they match [A-Za-z0-9._-]).
+        self._append(
+            b'{"k":"d","op":"%b","dg":"%b","t":%d%b}\n'
+            % (operation_id.encode(), digest.encode(), create_time_us, more)
+        )
+        return self._add(operation_id, digest, create_time_us, terms)
+
+    def ask_transaction(self, transaction_id: str, *, include_files: bool) -> LoggedTransaction:
+        """Record that a transaction is about to be asked for; nothing is asked unless this returns. As dispatch."""
+        self._check_room_for_transaction()
+        self._append(_json({"k": "ta", "tx": transaction_id, "b": include_files}) + b"\n")
+        return self.transactions.ask(transaction_id, include_files=include_files)
+
+    def change_transaction(self, transaction: LoggedTransaction, state: int, number: int) -> None:
+        """Record that a transaction opened or ended, and with its end what became of its members.
+
+        ``number``: the runner's, remembered in :attr:`transaction_changes`. Times and count are taken from
+        ``transaction``. ValueError where it cannot come to that state.
+        """
+        self._change_transaction(transaction.transaction_id, state, number)
+        self._note(
+            {
+                "k": "t",
+                "tx": transaction.transaction_id,
+                "st": state,
+                "n": number,
+                "bt": transaction.begin_time_us,
+                "et": transaction.expire_time_us,
+                "c": transaction.base_count,
+                "r": transaction.reason,
+            }
+        )
+
+    def end_transaction(self, transaction: LoggedTransaction) -> None:
+        """Record that a transaction is rolled back of which no sandbox will ever tell it."""
+        self.change_transaction(transaction, _Transaction.STATE_ROLLED_BACK, self.transaction_changes)
 
     def withdraw(self, operation_id: str) -> None:
         """Forget a dispatch that could not be sent: the id may be used again."""
@@ -140,9 +154,9 @@ class OperationLog:
         name = operation.operation_id
         entry = self._entries[name]
         entry.state, entry.last_sequence = operation.state, last_sequence
-        if entry.outcome != _Operation.OUTCOME_LOST:  # it may be known to be lost before its end is heard of
-            entry.outcome = operation.outcome
+        entry.outcome = self._outcome_now(entry, operation)
         entry.finished = entry.started = True
+        self._end_unopened(name)
         summary = summarize(operation)
         line = b'{"k":"e","op":"%b","st":%d,"oc":%d,"q":%d,"r":"%b"}\n' % (
             name.encode(),
@@ -168,22 +182,23 @@ class OperationLog:
         replacement of the interpreter that did it, remembered in :attr:`replacements`; 0 where the whole sandbox
         went. ``unheard``: operations whose end is still to come, and whose effects went too.
         """
-        lost = [
-            name
-            for name in self._order
-            if (entry := self._entries[name]).outcome in KEPT_EFFECT
-            and entry.finished
-            and not entry.before_reset
-            and name not in survivors
-        ] + list(unheard)
-        self._lose(lost, replacement)
-        self._note({"k": "o", "oc": _Operation.OUTCOME_LOST, "ops": lost, "n": replacement})
+        lost = [name for name in self.kept_effects() if name not in survivors] + list(unheard)
+        self.take_back(lost, _Operation.OUTCOME_LOST, replacement)
         return lost
 
-    def note_replacement(self, number: int) -> None:
-        """Record that the interpreter was replaced without losing anything."""
-        self._lose((), number)
-        self._note({"k": "o", "oc": _Operation.OUTCOME_LOST, "ops": [], "n": number})
+    def take_back(
+        self, operation_ids: Sequence[str], outcome: _Operation.Outcome, replacement: int | None = None
+    ) -> None:
+        """Record that the effects of operations are gone, also of some whose end is still to come.
+
+        ``outcome``: LOST, ROLLED_BACK where that was asked for, UNKNOWN. ``replacement`` as in :meth:`lose_effects`;
+        None: the number that is known stays.
+        """
+        self._take_back(operation_ids, outcome, replacement)
+        fields: dict[str, object] = {"k": "o", "oc": outcome, "ops": list(operation_ids)}
+        if replacement is not None:
+            fields["n"] = replacement
+        self._note(fields)
 
     def reset(self) -> None:
         """Record that the user ended the state, so that a later loss does not count what came before."""
@@ -192,26 +207,26 @@ class OperationLog:
 
     def upload(self, path: str) -> None:
         """Record a file that came in through the API, so that a recovery can name it when it is lost."""
-        if path not in self.uploaded:
+        if path not in self._files.names:
             self._note({"k": "f", "p": path})
-            self._remember(path)
+            self._files.add(path)
 
     def remove_files(self, path: str) -> None:
         """Record that a file, or a directory with all in it, was deleted through the API: so it cannot be lost."""
-        if self._forget(path):
+        if self._files.remove(path):
             self._note({"k": "g", "p": path})
 
     def forget_files(self) -> None:
         """Record that the user emptied the workspace: what was in it cannot be lost."""
-        if self.uploaded:
+        if self._files.names:
             self._note({"k": "x"})
-            self.uploaded.clear()
+            self._files.clear()
 
     def lose_files(self) -> list[str]:
         """Record that the workspace went with its sandbox, and return the uploaded files that were in it."""
-        if self.uploaded:
+        if self._files.names:
             self._note({"k": "y"})
-        return self._lose_files()
+        return self._files.lose()
 
     def flush(self) -> None:
         """Try again to write what the disk has refused, if there is any."""
@@ -229,93 +244,28 @@ class OperationLog:
 
     # Inside.
 
+    def _append(self, line: bytes) -> None:
+        try:
+            self._file.append(line)
+        except OSError as error:
+            raise StoreUnavailableError(
+                "the operation log cannot be written; nothing was run", retry_delay=5.0
+            ) from error
+
     def _note(self, fields: dict[str, object]) -> None:
-        self._file.note(json.dumps(fields, separators=(",", ":")).encode() + b"\n")
+        self._file.note(_json(fields) + b"\n")
 
     def _written(self, operation_id: str, at: int) -> None:
         if self._summaries.pop(operation_id, None) is not None:
             self._entries[operation_id].record = at
 
-    def _add(self, operation_id: str, digest: str, create_time_us: int) -> None:
-        self._entries[operation_id] = LogEntry(len(self._order), digest, create_time_us)
-        self._order.append(operation_id)
-
-    def _remove(self, operation_id: str) -> None:
-        # Only ever the newest: a dispatch is withdrawn in the same breath.
-        if self._order and self._order[-1] == operation_id:
-            self._order.pop()
-            del self._entries[operation_id]
-
-    def _lose(self, operation_ids: Iterable[str], replacement: int) -> None:
-        self.last_loss, self.last_lost_files = list(operation_ids), []
-        self.replacements = replacement
-        for name in self.last_loss:
-            self._entries[name].outcome = _Operation.OUTCOME_LOST
-
-    def _mark_reset(self) -> None:
-        for entry in self._entries.values():
-            entry.before_reset = True
-
-    def _remember(self, path: str) -> None:
-        self.uploaded[path] = None
-        if len(self.uploaded) > UPLOADS_KEPT:
-            del self.uploaded[next(iter(self.uploaded))]
-
-    def _forget(self, path: str) -> bool:
-        gone = [name for name in self.uploaded if name == path or name.startswith(f"{path}/")]
-        for name in gone:
-            del self.uploaded[name]
-        return bool(gone)
-
-    def _lose_files(self) -> list[str]:
-        self.last_lost_files = list(self.uploaded)
-        self.uploaded.clear()
-        return self.last_lost_files
-
-    def _replay(self, fields: dict[str, object], at: int) -> None:
-        kind = fields["k"]
-        name = str(fields.get("op", ""))
-        if kind == "d":
-            self._add(name, str(fields["dg"]), _number(fields["t"]))
-        elif kind == "s":
-            self._entries[name].started = True
-        elif kind == "e":
-            entry = self._entries[name]
-            entry.state, entry.outcome = _state(fields["st"]), _outcome(fields["oc"])
-            entry.last_sequence, entry.record = _number(fields["q"]), at
-            entry.finished = entry.started = True
-        elif kind == "o":
-            operation_ids = fields["ops"]
-            if not isinstance(operation_ids, list):
-                raise TypeError("not a list")
-            self._lose(operation_ids, _number(fields.get("n", 0)))
-        elif kind == "w":
-            self._remove(name)
-        elif kind == "r":
-            self._mark_reset()
-        else:
-            self._replay_files(kind, str(fields.get("p", "")))
-
-    def _replay_files(self, kind: object, path: str) -> None:
-        if kind == "f":
-            self._remember(path)
-        elif kind == "g":
-            self._forget(path)
-        elif kind == "x":
-            self.uploaded.clear()
-        elif kind == "y":
-            self._lose_files()
+    def _check_room_for_transaction(self) -> None:
+        if len(self.transactions) >= TRANSACTIONS_PER_SESSION:
+            raise QuotaExceededError(
+                f"a session takes at most {TRANSACTIONS_PER_SESSION} transactions",
+                subject="transactions per session",
+            )
 
 
-def _state(number: object) -> _Operation.State:
-    return cast("_Operation.State", _number(number))
-
-
-def _outcome(number: object) -> _Operation.Outcome:
-    return cast("_Operation.Outcome", _number(number))
-
-
-def _number(value: object) -> int:
-    if type(value) is not int:
-        raise TypeError("not a number")
-    return value
+def _json(fields: dict[str, object]) -> bytes:
+    return json.dumps(fields, separators=(",", ":")).encode()

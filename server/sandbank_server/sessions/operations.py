@@ -6,9 +6,7 @@ a :class:`LiveOperation` (while it is queued or runs), the journal in the sandbo
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sandbank.v1 import execution_pb2
@@ -27,29 +25,13 @@ from sandbank_server.runners.frames import RunnerViolation
 from sandbank_server.runners.link import LinkClosed, RequestFailed, RunnerLink
 from sandbank_server.sessions.journal_reader import Evicted, JournalReader
 from sandbank_server.sessions.live_operation import LastEvent, LiveOperation
-from sandbank_server.sessions.log_entry import LogEntry
+from sandbank_server.sessions.log_entry import LogEntry, Terms
+from sandbank_server.sessions.log_state import USUAL_TERMS
 from sandbank_server.sessions.operation_log import OperationLog
+from sandbank_server.sessions.submission import Submission
+from sandbank_server.sessions.transaction_ledger import ASKED_FOR
 
 _Operation = execution_pb2.Operation
-
-
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """A validated request to run code. ``timeout`` in seconds."""
-
-    request: execution_pb2.ExecuteRequest
-    operation_id: str
-    timeout: float
-    max_output_bytes: int
-    traceparent: str = ""
-
-    def digest(self) -> str:
-        """Return what decides whether a repeated id is a repeated request: all but how the call is bound."""
-        request = execution_pb2.ExecuteRequest()
-        request.CopyFrom(self.request)
-        request.ClearField("cancel_on_disconnect")
-        request.operation_id = self.operation_id
-        return hashlib.blake2b(request.SerializeToString(deterministic=True), digest_size=16).hexdigest()
 
 
 class Operations:
@@ -91,7 +73,7 @@ class Operations:
             )
         return entry
 
-    def submit(self, submission: Submission) -> LiveOperation:
+    def submit(self, submission: Submission, terms: Terms = USUAL_TERMS) -> LiveOperation:
         """Record and send a new operation.
 
         When this raises, nothing was recorded and the same id may be used again:
@@ -105,22 +87,10 @@ class Operations:
         if link is None or link.closed.is_set():
             raise SandboxLostBeforeStartError("the sandbox was lost; nothing was run", retry_delay=0.2)
         now = self._now()
-        message = runner_pb2.Submit(
-            operation_id=submission.operation_id,
-            code=submission.request.code,
-            max_output_bytes=submission.max_output_bytes,
-            traceparent=submission.traceparent,
-        )
-        message.timeout.seconds = int(submission.timeout)
-        message.timeout.nanos = int(submission.timeout % 1 * 1e9)
-        created = now.timestamp()
-        message.create_time.seconds = int(created)
-        message.create_time.nanos = now.microsecond * 1000
-        self.log.dispatch(
-            submission.operation_id, submission.digest(), int(created) * 1_000_000 + now.microsecond
-        )
+        created = int(now.timestamp()) * 1_000_000 + now.microsecond
+        self.log.dispatch(submission.operation_id, submission.digest(), created, terms)
         try:
-            link.submit(message)
+            link.submit(submission.message(terms, now))
         except LinkClosed as error:
             self.log.withdraw(submission.operation_id)
             raise SandboxLostBeforeStartError(
@@ -158,9 +128,19 @@ class Operations:
             if not with_end:
                 self.log.start(live.operation_id)
         if event.HasField("finished"):
+            self._check_end(event.finished.operation)
             self._finish(live, event.finished.operation, data)
         else:
             live.push(data)
+
+    def _check_end(self, operation: execution_pb2.Operation) -> None:
+        entry = self._entry(operation.operation_id)
+        if operation.transaction_id != entry.transaction_id:
+            raise RunnerViolation("an operation of another transaction than it was sent with")
+        if operation.outcome == _Operation.OUTCOME_PENDING:
+            transaction = self.log.transactions.get(entry.transaction_id)
+            if transaction is None or transaction.state == ASKED_FOR:
+                raise RunnerViolation("an operation that is PENDING without an open transaction")
 
     def _finish(self, live: LiveOperation, operation: execution_pb2.Operation, data: bytes) -> None:
         # The log first: whoever sees Finished may rely on GetOperation ever after.
@@ -207,6 +187,7 @@ class Operations:
     def finish_unheard(self, live: LiveOperation, operation: execution_pb2.Operation, last: int) -> None:
         """End an operation as the sandbox says it ended, whose events up to sequence ``last`` are dropped."""
         if not live.finished:
+            self._check_end(operation)
             live.skip_to(last - 1)
             self._finish(live, operation, _finished_event(operation, live.last + 1, self._now()))
             live.wake()
@@ -391,6 +372,8 @@ def detached_operations(log: OperationLog, now: Callable[[], datetime]) -> Opera
     operations.journal.detach(for_good=True)
     # Where the disk refused their end to the last: there is nothing left that they could run in.
     operations.end_all("its session has ended", _Operation.STATE_CANCELLED)
+    if (current := log.transactions.current) is not None:
+        log.end_transaction(current)
     return operations
 
 

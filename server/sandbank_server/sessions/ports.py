@@ -54,6 +54,12 @@ class SessionObserver(Protocol):
     def interpreter_crashed(self, tenant: str, reason: str) -> None:
         """An interpreter was replaced."""
 
+    def transaction_ended(self, tenant: str, *, committed: bool, reason: str) -> None:
+        """A transaction was committed or rolled back. ``reason`` may come from a sandbox."""
+
+    def rolled_back(self, tenant: str, cause: str) -> None:
+        """A session went back to an earlier state because somebody asked for that."""
+
     def link_lost(self, tenant: str, *, found_again: bool) -> None:
         """A link broke."""
 
@@ -66,6 +72,8 @@ class SessionLimits:
     journal_bytes: int = 64 * 1024 * 1024
     journal_operations: int = 256
     interrupt_grace: float = 2.0
+    workspace_copy_bytes: int = 256 * 1024 * 1024
+    """What a transaction with files may keep of the workspace."""
     pool_wait: float = 30.0
     idle_after: float = 60.0
     lifetime_ahead: float = 48 * 3600.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -24,10 +25,17 @@ _SHOWN = frozenset({"state", "sandbox_id", "labels", "idle_timeout", "expire_tim
 class RecordKeeper:
     """Keeps the record. ``dirty`` while the catalog does not have it as it is."""
 
-    def __init__(self, record: SessionRecord, catalog: Catalog, events: SessionEvents) -> None:
+    def __init__(
+        self,
+        record: SessionRecord,
+        catalog: Catalog,
+        events: SessionEvents,
+        open_transaction_id: Callable[[], str],
+    ) -> None:
         self._record = record
         self._catalog = catalog
         self._events = events
+        self._open_transaction_id = open_transaction_id
         self._last_active: datetime | None = None
         self._execution_count = record.execution_count
         self.dirty = False
@@ -52,12 +60,26 @@ class RecordKeeper:
         """Whose session it is."""
         return self._record.tenant
 
-    def used(self, now: datetime, execution_count: int = 0) -> None:
+    @property
+    def execution_count(self) -> int:
+        """The session's execution count as it is now."""
+        return self._execution_count
+
+    def view(self) -> session_pb2.Session:
+        """Return the session as clients see it."""
+        return session_message(self.record, self._open_transaction_id())
+
+    def announce(self) -> None:
+        """Tell watchers that something has changed which is not in the record."""
+        self._events.publish(session_changed=self.view())
+
+    def used(self, now: datetime, execution_count: int | None = None) -> None:
         """Count as use; an operation that ran brings the new count along.
 
         No write and no event here: this is the path of every operation. The next tick saves it.
         """
-        self._execution_count = max(self._execution_count, execution_count)
+        if execution_count is not None:
+            self._execution_count = execution_count
         self._last_active = now
         self.dirty = True
 
@@ -72,7 +94,7 @@ class RecordKeeper:
         if after.state != before.state:
             _log.info("session state", state=_State.State.Name(after.state), **self.names())
         if not _SHOWN.isdisjoint(fields):
-            self._events.publish(session_changed=session_message(after))
+            self.announce()
 
     async def save(self) -> None:
         """Write the record. StoreUnavailableError when that fails; it stays dirty then."""

@@ -19,8 +19,8 @@ def recovery_message(
 
     Where they are too many the newest are named and the others counted; the operation log has all of them as LOST.
     """
-    kept_operations, more_operations = _newest(operations)
-    kept_files, more_files = _newest(files)
+    kept_operations, more_operations = newest_names(operations)
+    kept_files, more_files = newest_names(files)
     if more_operations:
         reason += f"; {more_operations} older operations are not named here, ListOperations has them"
     if more_files:
@@ -36,12 +36,13 @@ def tells_of(recovery: bytes, operations: Sequence[str], files: Sequence[str]) -
     """Whether a serialized recovery is the one that lost ``operations`` and ``files``."""
     told = session_pb2.Recovery.FromString(recovery)
     return (list(told.lost_operation_ids), list(told.lost_files)) == (
-        list(_newest(operations)[0]),
-        list(_newest(files)[0]),
+        list(newest_names(operations)[0]),
+        list(newest_names(files)[0]),
     )
 
 
-def _newest(names: Sequence[str]) -> tuple[Sequence[str], int]:
+def newest_names(names: Sequence[str]) -> tuple[Sequence[str], int]:
+    """Return as many of the newest names as fit into an answer, and how many more there are."""
     size = 0
     for count, name in enumerate(reversed(names)):
         size += len(name.encode()) + 4

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 
 import structlog
-from sandbank.v1 import execution_pb2, session_pb2
+from sandbank.v1 import execution_pb2, session_pb2, transaction_pb2
 from sandbank_runner.v1 import runner_pb2
 
 from sandbank_server.catalog.base import SessionRecord
@@ -23,6 +23,8 @@ from sandbank_server.runners.frames import RunnerViolation
 from sandbank_server.runners.link import LinkClosed, RequestFailed, RunnerLink
 from sandbank_server.sessions.background import Tasks
 from sandbank_server.sessions.background_meter import BackgroundMeter
+from sandbank_server.sessions.log_entry import KEPT_EFFECT
+from sandbank_server.sessions.mirror import Mirror, Replaced
 from sandbank_server.sessions.operation_log import OperationLog
 from sandbank_server.sessions.operations import Operations
 from sandbank_server.sessions.ports import SandboxLease, SessionServices
@@ -31,9 +33,12 @@ from sandbank_server.sessions.record_keeper import RecordKeeper
 from sandbank_server.sessions.recovery import recovery_message, tells_of
 from sandbank_server.sessions.session_events import SessionEvents
 from sandbank_server.sessions.settling import settle
-from sandbank_server.sessions.views import session_message
+from sandbank_server.sessions.transaction_ledger import ASKED_FOR, LoggedTransaction
+from sandbank_server.sessions.transactions import roll_back_unclaimed
 
+_Operation = execution_pb2.Operation
 _State = session_pb2.Session
+_Transaction = transaction_pb2.Transaction
 _ENDED = _State.STATE_TERMINATED
 WITHOUT_SANDBOX = (_State.STATE_CRASHED, _State.STATE_TERMINATED)
 _log = structlog.get_logger("sandbank.session")
@@ -57,13 +62,15 @@ class SandboxSide:
         )
         first = max(record.event_sequence, int(clock.now().timestamp() * 1e6))
         self.events = SessionEvents(first, clock.now)
-        self._keeper = RecordKeeper(record, services.catalog, self.events)
+        self._keeper = RecordKeeper(record, services.catalog, self.events, lambda: self.open_transaction_id)
+        self._mirror = Mirror(log)
         self._services = services
         self._secret_env = dict(secret_env or {})
         self._changing = asyncio.Lock()
         self._breaks = Breaks(clock)
         self._meter = BackgroundMeter(clock.monotonic)
         self._uses = 0
+        self._counted = 0
         self._traces: dict[str, str] = {}
         self._tasks = Tasks()
         self._ending: asyncio.Task[None] | None = None
@@ -87,7 +94,13 @@ class SandboxSide:
 
     def view(self) -> session_pb2.Session:
         """Return it as clients see it."""
-        return session_message(self.record)
+        return self._keeper.view()
+
+    @property
+    def open_transaction_id(self) -> str:
+        """The explicit transaction that is open, or empty."""
+        current = self.operations.log.transactions.current
+        return "" if current is None or current.state == ASKED_FOR else current.transaction_id
 
     def watch(self, after: int) -> AsyncGenerator[session_pb2.SessionEvent, None]:
         """Yield its events (see :meth:`SessionEvents.watch`)."""
@@ -131,8 +144,12 @@ class SandboxSide:
             journal_bytes=limits.journal_bytes,
             journal_operations=limits.journal_operations,
             queue_limit=limits.operation_queue,
+            snapshots_disabled=self.record.snapshots_disabled,
+            snapshot_history=self.record.snapshot_history,
+            workspace_copy_bytes=limits.workspace_copy_bytes,
         )
         assign.interrupt_grace.FromMicroseconds(int(limits.interrupt_grace * 1e6))
+        assign.quiet_time.FromTimedelta(self.record.quiet_time)
         try:
             await link.request(assign=assign)
         except (LinkClosed, TimeoutError, RequestFailed) as error:
@@ -149,18 +166,25 @@ class SandboxSide:
         hello = link.hello
         if link.session_id != self.session_id:
             raise RunnerViolation("serves another session")
-        self._learn_of_replacements(hello)
+        log = self.operations.log
+        asked = log.transactions.current
+        unclaimed = asked if asked is not None and asked.state == ASKED_FOR and not asked.begun_by else None
+        self._learn(hello)
         unsettled = self.operations.resynchronise(hello)
         self._keeper.change(execution_count=hello.execution_count)
-        del hello.operations[:]  # the link keeps its greeting for as long as it lives
+        for told in (hello.operations, hello.replacements, hello.transactions):
+            del told[:]  # the link keeps its greeting for as long as it lives
         self._listen_to(link)
         self._tasks.start(self._settle(unsettled, link), "settle")
+        if unclaimed is not None and not unclaimed.ended:
+            self._tasks.start(self._roll_back(unclaimed, link), "roll back")
 
     def resume(self, link: RunnerLink | None) -> None:
         """Take up what an earlier control plane left; ``link`` leads to its sandbox if that is still there."""
         if self._keeper.state in WITHOUT_SANDBOX:
             self.operations.journal.detach(for_good=True)
             self.operations.end_all("the session had crashed")
+            self._end_transaction("the session had crashed")
         elif link is None:
             self.sandbox_lost("the sandbox died while the control plane was away")
         else:
@@ -192,24 +216,20 @@ class SandboxSide:
             for operation_id in operation_ids:
                 await settle(self.operations, operation_id, link)
 
-    def _learn_of_replacements(self, hello: runner_pb2.Hello) -> None:
-        log, newest = self.operations.log, hello.last_replaced
-        if newest.number < log.replacements:
-            raise RunnerViolation("the replacements of its interpreter went backwards")
-        if newest.number > log.replacements:
-            survivors = frozenset(each.operation_id for each in hello.operations if not each.effects_lost)
-            unheard = [
-                each.operation_id
-                for each in hello.operations
-                if each.effects_lost
-                and (entry := log.get(each.operation_id)) is not None
-                and not entry.finished
-            ]
-            self._interpreter_replaced(newest, survivors, unheard)
-        elif newest.number:
+    async def _roll_back(self, transaction: LoggedTransaction, link: RunnerLink) -> None:
+        with contextlib.suppress(LinkClosed, TimeoutError):
+            await roll_back_unclaimed(self.operations.log, link, transaction)
+
+    def _learn(self, hello: runner_pb2.Hello) -> None:
+        learned = self._mirror.learn(hello, self.record.execution_count)
+        for transaction in learned.changed:
+            self._transaction_changed(transaction)
+        if learned.replaced is not None:
+            self._replaced(learned.replaced)
+        if learned.replaced is None or not learned.replaced.recovered:
             lost, files = self._unsaved_loss()
             if lost:
-                self._recovered(reason_of(newest.reason), lost, files)
+                self._recovered(reason_of(hello.last_replaced.reason), lost, files)
 
     def _unsaved_loss(self) -> tuple[list[str], list[str]]:
         """Return operations and files of a loss that is in the log, but was not in the catalog before a kill."""
@@ -267,6 +287,7 @@ class SandboxSide:
         sandbox_id = self.record.sandbox_id
         self._hang_up()
         self.operations.end_all(reason)
+        self._end_transaction(reason)
         log = self.operations.log
         unsaved, unsaved_files = self._unsaved_loss()
         lost = unsaved + log.lose_effects()
@@ -305,34 +326,82 @@ class SandboxSide:
 
     def on_interpreter_replaced(self, replaced: runner_pb2.InterpreterReplaced) -> None:
         """See :class:`LinkSink`."""
-        if replaced.number <= self.operations.log.replacements:
-            raise RunnerViolation("the replacements of its interpreter went backwards")
-        self._interpreter_replaced(replaced)
+        self._replaced(self._mirror.replaced(replaced))
 
-    def _interpreter_replaced(
-        self,
-        replaced: runner_pb2.InterpreterReplaced,
-        survivors: frozenset[str] = frozenset(),
-        unheard: Sequence[str] = (),
-    ) -> None:
-        reason = reason_of(replaced.reason) or "the interpreter was replaced"
-        log = self.operations.log
-        if replaced.state_lost:
-            lost = log.lose_effects(replaced.number, survivors, unheard)
+    def on_transaction_changed(self, changed: runner_pb2.TransactionChanged) -> None:
+        """See :class:`LinkSink`."""
+        transaction = self._mirror.transaction_changed(changed, self._keeper.execution_count)
+        self._transaction_changed(transaction)
+
+    def _replaced(self, replaced: Replaced) -> None:
+        observer, tenant = self._services.observer, self._keeper.tenant
+        _log.info(
+            "interpreter replaced",
+            reason=replaced.reason,
+            lost_operations=len(replaced.lost),
+            **self._keeper.names(),
+        )
+        if replaced.execution_count is not None:
+            self._keeper.change(execution_count=replaced.execution_count)
+        if replaced.rewound:
+            observer.rolled_back(tenant, "rewind")
         else:
-            log.note_replacement(replaced.number)
-            lost = []
-        self._services.observer.interpreter_crashed(self._keeper.tenant, reason)
-        _log.info("interpreter replaced", reason=reason, lost_operations=len(lost), **self._keeper.names())
-        self._recovered(reason, lost, [])
+            observer.interpreter_crashed(tenant, replaced.reason)
+        if replaced.recovered:
+            self._recovered(replaced.reason, list(replaced.lost), [])
+
+    def _transaction_changed(self, transaction: LoggedTransaction) -> None:
+        if transaction.ended:
+            self._transaction_ended(transaction)
+        self._keeper.announce()
+
+    def _transaction_ended(self, transaction: LoggedTransaction) -> None:
+        if transaction.state == _Transaction.STATE_ROLLED_BACK:
+            if transaction.begin_time_us:
+                self._keeper.change(execution_count=transaction.base_count)
+            _log.info(
+                "transaction rolled back",
+                transaction_id=transaction.transaction_id,
+                reason=transaction.reason,
+                **self._keeper.names(),
+            )
+        self._services.observer.transaction_ended(
+            self._keeper.tenant,
+            committed=transaction.state == _Transaction.STATE_COMMITTED,
+            reason=transaction.reason,
+        )
+
+    def _end_transaction(self, reason: str) -> None:
+        """Roll back the transaction that is open, because what it was open in is gone."""
+        log = self.operations.log
+        current = log.transactions.current
+        if current is not None:
+            current.reason = reason
+            log.end_transaction(current)
+            self._transaction_ended(current)
 
     def _operation_finished(self, operation: execution_pb2.Operation) -> None:
         trace = self._traces.pop(operation.operation_id, "")
-        self._keeper.used(self._services.clock.now(), operation.execution_count)
+        self._keeper.used(self._services.clock.now(), self._count_after(operation))
         try:
             self._services.observer.operation_finished(self._keeper.tenant, operation, trace)
         except Exception:  # noqa: BLE001 - who measures must not keep an operation from ending
             _log.exception("an operation could not be counted", **self._keeper.names())
+
+    def _count_after(self, operation: execution_pb2.Operation) -> int | None:
+        """Return the session's execution count now that an operation has ended; None: as it was."""
+        entry, number = self.operations.log.get(operation.operation_id), operation.execution_count
+        if entry is None or not number:
+            return None
+        if entry.isolation == transaction_pb2.ISOLATION_NAMESPACE:
+            return max(self._keeper.execution_count, number)  # several run at once
+        if entry.number < self._counted:
+            return None  # its end was fetched late
+        self._counted = entry.number
+        if entry.outcome in KEPT_EFFECT or entry.outcome == _Operation.OUTCOME_PENDING:
+            return number
+        # The count lives in the process: what was rolled back was not counted either.
+        return min(self._keeper.execution_count, number - 1)
 
     def _recovered(self, reason: str, operations: list[str], files: list[str]) -> None:
         now = self._services.clock.now()

@@ -1,4 +1,4 @@
-"""One session: its use, its changes, its end. What it has of its sandbox is in ``sandbox_side``.
+"""One session: its changes and its end. Its use is in ``session_use``, what it has of its sandbox in ``sandbox_side``.
 
 A session is used from the event loop only. Deciding is synchronous; what must wait (a reset, a new sandbox) holds
 ``_changing``, so that two of them never interleave. Its end does not wait for them. What has to go through once it was
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from sandbank.v1 import execution_pb2, session_pb2
@@ -17,88 +17,26 @@ from sandbank_runner.v1 import runner_pb2
 
 from sandbank_server.errors import (
     BadFieldError,
+    OperationNotFoundError,
     SessionBusyError,
-    SessionCrashedError,
+    SnapshotGoneError,
+    SnapshotsDisabledError,
     StoreUnavailableError,
 )
 from sandbank_server.runners.checks import version_of
-from sandbank_server.runners.link import LinkClosed, RequestFailed, RunnerLink
+from sandbank_server.runners.link import LinkClosed, RequestFailed
 from sandbank_server.sessions.background import spawn
-from sandbank_server.sessions.operations import Submission
-from sandbank_server.sessions.sandbox_side import WITHOUT_SANDBOX, SandboxSide
+from sandbank_server.sessions.log_entry import KEPT_EFFECT
+from sandbank_server.sessions.refusals import refusal
+from sandbank_server.sessions.sandbox_side import WITHOUT_SANDBOX
+from sandbank_server.sessions.session_use import SessionUse
 
 _State = session_pb2.Session
 _ENDED = _State.STATE_TERMINATED
 
-_ATTACH_SECONDS = 5.0
-"""How long a call waits while a broken link is mended."""
 
-
-class Session(SandboxSide):
+class Session(SessionUse):
     """One session: a record, the operations, and the sandbox that serves it."""
-
-    # Use.
-
-    async def usable(self) -> RunnerLink:
-        """Return the link, waiting a moment while a broken one is mended, and count it as use of the session.
-
-        Raises :class:`SessionTerminatedError`, :class:`SessionCrashedError`, :class:`SessionBusyError`.
-        """
-        try:
-            async with asyncio.timeout(_ATTACH_SECONDS):
-                while True:
-                    self._check_alive()
-                    link = self.operations.link
-                    if link is not None:
-                        self.touch()
-                        return link
-                    await self.operations.journal.reachable.wait()
-        except TimeoutError:
-            raise SessionBusyError("the sandbox is being looked for; try again", retry_delay=0.5) from None
-
-    def _check_alive(self) -> None:
-        self._check_ended()
-        if self._keeper.state == _State.STATE_CRASHED:
-            raise SessionCrashedError(
-                f"session {self.session_id} has crashed: {self.record.state_detail}; reset it or delete it",
-                resource=self.session_id,
-            )
-
-    def touch(self) -> None:
-        """Count as use: the idle time begins anew."""
-        self._keeper.used(self._services.clock.now())
-        if self._keeper.state == _State.STATE_IDLE:
-            self._keeper.change(state=_State.STATE_ACTIVE)
-
-    @contextlib.contextmanager
-    def in_use(self) -> Iterator[None]:
-        """Keep the session from being called unused in the block, and begin its idle time after it."""
-        self._uses += 1
-        try:
-            yield
-        finally:
-            self._uses -= 1
-            if not self.ended:
-                self.touch()
-
-    async def execute(self, submission: Submission) -> AsyncGenerator[bytes, None]:
-        """Run new code, or replay what a repeated id stands for; return its events, serialized, up to Finished."""
-        if self.operations.known(submission) is not None:
-            return self.operations.watch(submission.operation_id, lenient=True)
-        if self.operations.link is None or self._keeper.state != _State.STATE_ACTIVE:
-            await self.usable()
-            if self.operations.known(submission) is not None:  # by another call, meanwhile
-                return self.operations.watch(submission.operation_id, lenient=True)
-        if self._changing.locked():
-            raise SessionBusyError("the session is being reset; try again", retry_delay=0.2)
-        self.operations.submit(submission)
-        if submission.traceparent:
-            self._traces[submission.operation_id] = submission.traceparent
-        return self.operations.watch(submission.operation_id)
-
-    def start(self, work: Coroutine[None, None, None]) -> None:
-        """Do something for this session that nobody waits for; it ends with the session at the latest."""
-        self._tasks.start(work, "call")
 
     # Changing.
 
@@ -139,14 +77,7 @@ class Session(SandboxSide):
         what :meth:`usable` and the pool raise.
         """
         self._check_ended()
-        work = self._tasks.start(self._reset(keep_files=keep_files), "reset")
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if work.cancelled() and task is not None and not task.cancelling():
-                self._check_ended()  # it was the session's end that cancelled it, and nobody else
-            raise
+        await self._go_through(self._tasks.start(self._reset(keep_files=keep_files), "reset"))
 
     async def _reset(self, *, keep_files: bool) -> None:
         async with self._changing:
@@ -165,12 +96,50 @@ class Session(SandboxSide):
             self._check_alive()
             raise SessionBusyError("the sandbox did not answer; try again", retry_delay=0.5) from error
         self._check_alive()
+        self._end_transaction("reset")
         self.operations.log.reset()
         if not keep_files:
             self.operations.log.forget_files()
         # Named although it is the same: watchers are told that something happened.
         self._keeper.change(execution_count=0, sandbox_id=self.record.sandbox_id)
         await self._keeper.save_if_possible()
+
+    async def rewind(self, operation_id: str) -> None:
+        """Go back to the state right after an operation; a running one is cancelled first.
+
+        Goes through, once begun, also when the caller is cancelled. :class:`OperationNotFoundError`,
+        :class:`SnapshotsDisabledError`, :class:`SnapshotGoneError`, and what :meth:`usable` raises.
+        """
+        self._check_alive()
+        await self._go_through(self._tasks.start(self._rewind(operation_id), "rewind"))
+
+    async def _rewind(self, operation_id: str) -> None:
+        async with self._changing:
+            link = await self.usable()
+            self._check_rewind(operation_id)
+            try:
+                await link.request(rewind=runner_pb2.Rewind(operation_id=operation_id))
+            except RequestFailed as error:
+                raise refusal(error) from error
+            except (LinkClosed, TimeoutError) as error:
+                self._check_alive()
+                raise SessionBusyError("the sandbox did not answer; try again", retry_delay=0.5) from error
+            self._check_alive()
+            self._keeper.announce()
+            await self._keeper.save_if_possible()
+
+    def _check_rewind(self, operation_id: str) -> None:
+        entry = self.operations.log.get(operation_id)
+        if entry is None:
+            raise OperationNotFoundError(
+                f"no operation {operation_id} in this session", resource=operation_id
+            )
+        if self.record.snapshots_disabled:
+            raise SnapshotsDisabledError("the session was created without snapshots")
+        if not entry.finished or entry.outcome not in KEPT_EFFECT or entry.before_reset:
+            raise SnapshotGoneError(
+                f"the session cannot go back to operation {operation_id}: its effects are not in its state"
+            )
 
     async def _reset_crashed(self) -> None:
         services = self._services
@@ -223,6 +192,7 @@ class Session(SandboxSide):
         sandbox_id = self.record.sandbox_id
         self._hang_up()
         self.operations.end_all(f"the session ended: {detail}", execution_pb2.Operation.STATE_CANCELLED)
+        self._end_transaction(f"the session ended: {detail}")
         now = self._services.clock.now()
         self._keeper.change(state=_ENDED, state_detail=detail, end_time=now, sandbox_id="")
         self._secret_env.clear()
@@ -297,8 +267,10 @@ class Session(SandboxSide):
     def check_invariants(self) -> None:
         """Assert what must always hold between two events."""
         self.operations.check_invariants()
+        self.operations.log.transactions.check_invariants()
         if self._keeper.state in WITHOUT_SANDBOX:
             assert self.operations.link is None
             assert not self.operations.live
+            assert self.operations.log.transactions.current is None
             assert self.record.sandbox_id == ""
         assert self._uses >= 0

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from sandbank.v1 import session_pb2
+from typing import Final, cast
+
+from sandbank.v1 import execution_pb2, session_pb2, transaction_pb2
 
 from sandbank_server.catalog.base import SessionRecord
+from sandbank_server.sessions.operation_log import OperationLog
+from sandbank_server.sessions.recovery import newest_names
+from sandbank_server.sessions.transaction_ledger import LoggedTransaction
+
+_NOT_STARTED: Final = execution_pb2.Operation.OUTCOME_NOT_STARTED
 
 
-def session_message(record: SessionRecord) -> session_pb2.Session:
+def session_message(record: SessionRecord, open_transaction_id: str = "") -> session_pb2.Session:
     """Return a session as clients see it: no environment, secret or not."""
     message = session_pb2.Session(
         session_id=record.session_id,
@@ -18,6 +25,7 @@ def session_message(record: SessionRecord) -> session_pb2.Session:
         execution_count=record.execution_count,
         generation=record.generation,
         labels=record.labels,
+        open_transaction_id=open_transaction_id,
         python_version=record.python_version,
     )
     message.create_time.FromDatetime(record.create_time)
@@ -26,4 +34,23 @@ def session_message(record: SessionRecord) -> session_pb2.Session:
     message.expire_time.FromDatetime(min(record.expire_time, unused))
     if record.last_recovery:
         message.last_recovery.ParseFromString(record.last_recovery)
+    return message
+
+
+def transaction_message(log: OperationLog, transaction: LoggedTransaction) -> transaction_pb2.Transaction:
+    """Return a transaction as clients see it, with the operations that ran in it; of very many the newest."""
+    ran = [
+        name
+        for name in transaction.members
+        if (entry := log.get(name)) is not None and entry.outcome != _NOT_STARTED
+    ]
+    message = transaction_pb2.Transaction(
+        transaction_id=transaction.transaction_id,
+        session_id=log.session_id,
+        state=cast("transaction_pb2.Transaction.State", transaction.state),
+        operation_ids=newest_names(ran)[0],
+        include_files=transaction.include_files,
+    )
+    message.begin_time.FromMicroseconds(transaction.begin_time_us)
+    message.expire_time.FromMicroseconds(transaction.expire_time_us)
     return message

@@ -193,6 +193,9 @@ class Finish:
     def on_interpreter_replaced(self, replaced: runner_pb2.InterpreterReplaced) -> None:
         """Ignore."""
 
+    def on_transaction_changed(self, changed: runner_pb2.TransactionChanged) -> None:
+        """Ignore."""
+
 
 async def run_code(link: RunnerLink, code: str) -> None:
     """Run user code in a sandbox to its end, as its session would."""

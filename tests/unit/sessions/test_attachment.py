@@ -317,6 +317,7 @@ async def test_text_of_a_supervisor_is_bounded_and_on_one_line(made: World) -> N
     made.pool.prepare = lambda sandbox: setattr(sandbox, "python_version", "3.13\n\x1b[31m")
     session = await made.create()
     assert session.view().python_version == ""
+    await made.run(session, "lost")
     sandbox = made.sandbox_of(session)
     sandbox.replace_interpreter("line\nline\x1b[0m" + "x" * 10_000)
     await until(lambda: session.view().HasField("last_recovery"))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sandbank.v1 import execution_pb2
 from sandbank_server.errors import QuotaExceededError, StoreUnavailableError
-from sandbank_server.sessions import operation_log
+from sandbank_server.sessions import operation_log, uploaded_files
 from sandbank_server.sessions.operation_log import OperationLog
 
 Operation = execution_pb2.Operation
@@ -248,7 +248,7 @@ def test_uploads_are_remembered_within_bounds_until_they_are_deleted(
     path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The newest names are kept; a directory that was deleted takes its files along."""
-    monkeypatch.setattr(operation_log, "UPLOADS_KEPT", 3)
+    monkeypatch.setattr(uploaded_files, "UPLOADS_KEPT", 3)
     log = OperationLog(path, "ses-1")
     for name in ("a", "d/b", "d/c", "dd"):
         log.upload(name)

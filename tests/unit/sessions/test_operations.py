@@ -22,8 +22,9 @@ from sandbank_server.runners.frames import RunnerViolation
 from sandbank_server.runners.link import RunnerLink
 from sandbank_server.sessions.live_operation import WINDOW_BYTES
 from sandbank_server.sessions.operation_log import OperationLog
-from sandbank_server.sessions.operations import Operations, Submission
+from sandbank_server.sessions.operations import Operations
 from sandbank_server.sessions.settling import settle
+from sandbank_server.sessions.submission import Submission
 
 from tests.fakes.supervisor_saboteur import (
     SANDBOX_ID,
