@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 
 class Bell:
-    """Rings for all who wait at that moment. Whoever comes after a ring waits for the next one."""
+    """Rings for all who wait at that moment. Whoever comes after a ring waits for the next one.
 
-    __slots__ = ("_waiters",)
+    ``listeners`` are called at every ring, at once: they must neither raise nor ring.
+    """
+
+    __slots__ = ("_waiters", "listeners")
 
     def __init__(self) -> None:
         self._waiters: list[asyncio.Future[None]] = []
+        self.listeners: list[Callable[[], None]] = []
 
     @property
     def waiting(self) -> int:
@@ -20,6 +25,8 @@ class Bell:
 
     def ring(self) -> None:
         """Let everybody who waits look again."""
+        for listener in tuple(self.listeners):
+            listener()
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from datetime import datetime
 from itertools import islice
+
+from sandbank.v1 import execution_pb2
 
 from sandbank_server.sessions.bell import Bell
 
@@ -21,6 +24,18 @@ WINDOW_EVENTS = 512
 
 class LastEvent(bytes):
     """An operation's serialized Finished: nothing follows, so that who sends it need not wait to see."""
+
+
+def finished_event(operation: execution_pb2.Operation, sequence: int, time: datetime) -> LastEvent:
+    """Return Finished as the control plane tells it itself."""
+    event = execution_pb2.OperationEvent(
+        session_id=operation.session_id,
+        operation_id=operation.operation_id,
+        sequence=sequence,
+        finished=execution_pb2.Finished(operation=operation),
+    )
+    event.time.FromDatetime(time)
+    return LastEvent(event.SerializeToString())
 
 
 class LiveOperation:
@@ -43,6 +58,11 @@ class LiveOperation:
         self._events: deque[bytes] = deque()
         self._bytes = 0
         self.bell = Bell()
+
+    @property
+    def kept_bytes(self) -> int:
+        """What the window holds."""
+        return self._bytes
 
     @property
     def first_kept(self) -> int:
