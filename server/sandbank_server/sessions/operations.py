@@ -6,14 +6,13 @@ a :class:`LiveOperation` (while it is queued or runs), the journal in the sandbo
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from datetime import datetime
 
 from sandbank.v1 import execution_pb2
 from sandbank_runner.v1 import runner_pb2
 
 from sandbank_server.errors import (
-    EventsEvictedError,
     OperationIdReusedError,
     OperationNotFoundError,
     OperationQueueFullError,
@@ -23,8 +22,9 @@ from sandbank_server.errors import (
 from sandbank_server.runners.checks import check_event, parse_operation
 from sandbank_server.runners.frames import RunnerViolation
 from sandbank_server.runners.link import LinkClosed, RequestFailed, RunnerLink
-from sandbank_server.sessions.journal_reader import Evicted, JournalReader
-from sandbank_server.sessions.live_operation import LastEvent, LiveOperation
+from sandbank_server.sessions.cursor import Cursor
+from sandbank_server.sessions.journal_reader import JournalReader
+from sandbank_server.sessions.live_operation import LastEvent, LiveOperation, finished_event
 from sandbank_server.sessions.log_entry import LogEntry, Terms
 from sandbank_server.sessions.log_state import USUAL_TERMS
 from sandbank_server.sessions.operation_log import OperationLog
@@ -189,7 +189,7 @@ class Operations:
         if not live.finished:
             self._check_end(operation)
             live.skip_to(last - 1)
-            self._finish(live, operation, _finished_event(operation, live.last + 1, self._now()))
+            self._finish(live, operation, finished_event(operation, live.last + 1, self._now()))
             live.wake()
 
     def end_all(self, reason: str, state: _Operation.State = _Operation.STATE_CRASHED) -> None:
@@ -223,7 +223,7 @@ class Operations:
         operation.end_time.FromDatetime(self._now())
         operation.error.type_name = "SandboxLost" if state == _Operation.STATE_CRASHED else "Cancelled"
         operation.error.message = reason
-        self._finish(live, operation, _finished_event(operation, live.last + 1, self._now()))
+        self._finish(live, operation, finished_event(operation, live.last + 1, self._now()))
         live.wake()
 
     # Watching.
@@ -236,72 +236,13 @@ class Operations:
         :class:`EventsEvictedError` when they are gone; with ``lenient`` what is left is Finished alone then, which is
         what somebody who repeats a request wants to know.
         """
+        return self.cursor(operation_id, after, lenient=lenient).events()
+
+    def cursor(self, operation_id: str, after: int = 0, *, lenient: bool = False) -> Cursor:
+        """Return a place in an operation's events (see :class:`Cursor`)."""
         # Looked up now: by the time that the first event is asked for the operation may have ended.
-        return self._follow(self.live.get(operation_id), operation_id, after, lenient=lenient)
-
-    async def _follow(
-        self, live: LiveOperation | None, operation_id: str, cursor: int, *, lenient: bool
-    ) -> AsyncGenerator[bytes, None]:
-        while live is not None:
-            batch = live.after(cursor) if cursor < live.last else ()
-            if batch is None:
-                batch = await self._behind(live, cursor, lenient=lenient)
-                if batch is None:
-                    break
-            for event in batch:
-                yield event
-            cursor += len(batch)
-            if live.finished and cursor >= live.last:
-                if live.placed:
-                    return
-                break
-            while cursor >= live.last and not live.finished:
-                await live.changed()
-        async for event in self._replay(operation_id, cursor, lenient=lenient):
-            yield event
-
-    async def _behind(self, live: LiveOperation, cursor: int, *, lenient: bool) -> Sequence[bytes] | None:
-        """Return what a watcher that fell behind the window has missed; None once the operation has finished."""
-        found = None if live.finished else await self.journal.events(live.operation_id, cursor)
-        if isinstance(found, Evicted):
-            if not lenient:
-                # Perhaps nothing is kept so far, and the next event will be the first.
-                first = min(found.first_kept, live.last + 1)
-                raise self._evicted(live.operation_id, cursor, first, live.last)
-            found = None
-        while found is None and not live.finished:
-            await live.changed()
-        return found
-
-    async def _replay(self, operation_id: str, cursor: int, *, lenient: bool) -> AsyncGenerator[bytes, None]:
-        entry = self._entry(operation_id)
-        if entry.finished and not entry.last_sequence:
-            # Nobody knows how many events there had been: whatever was seen, this one comes after it.
-            operation = self.log.operation(operation_id)
-            yield _finished_event(operation, cursor + 1, operation.end_time.ToDatetime())
-        while cursor < entry.last_sequence:
-            found = await self.journal.events(operation_id, cursor)
-            if found is None or isinstance(found, Evicted):
-                if not (lenient or cursor == entry.last_sequence - 1):
-                    # Finished can always be had again, whatever became of the sandbox.
-                    first = (
-                        entry.last_sequence if found is None else min(found.first_kept, entry.last_sequence)
-                    )
-                    raise self._evicted(operation_id, cursor, first, entry.last_sequence)
-                operation = self.log.operation(operation_id)
-                yield _finished_event(operation, entry.last_sequence, operation.end_time.ToDatetime())
-                return
-            cursor += len(found)
-            for event in found[:-1]:
-                yield event
-            yield LastEvent(found[-1]) if cursor == entry.last_sequence else found[-1]
-
-    def _evicted(self, operation_id: str, after: int, first: int, last: int) -> EventsEvictedError:
-        return EventsEvictedError(
-            f"the events of operation {operation_id} after {after} are gone, up to {first - 1}",
-            metadata={"first_sequence": str(first), "last_sequence": str(last)},
-            resource=operation_id,
-        )
+        live = self.live.get(operation_id)
+        return Cursor(operation_id, live, self.journal, self.log, after, lenient=lenient)
 
     # Reading and cancelling.
 
@@ -375,14 +316,3 @@ def detached_operations(log: OperationLog, now: Callable[[], datetime]) -> Opera
     if (current := log.transactions.current) is not None:
         log.end_transaction(current)
     return operations
-
-
-def _finished_event(operation: execution_pb2.Operation, sequence: int, time: datetime) -> LastEvent:
-    event = execution_pb2.OperationEvent(
-        session_id=operation.session_id,
-        operation_id=operation.operation_id,
-        sequence=sequence,
-        finished=execution_pb2.Finished(operation=operation),
-    )
-    event.time.FromDatetime(time)
-    return LastEvent(event.SerializeToString())
