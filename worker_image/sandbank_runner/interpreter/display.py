@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Container
 from typing import Any
 
-from sandbank_runner.interpreter import formatting
+from sandbank_runner.interpreter import figures, formatting
 from sandbank_runner.interpreter.mime import TEXT, bounded, encode_all, text_or_bytes
 from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.text import sendable
@@ -119,6 +119,14 @@ def send(
     text = data.get(TEXT)
     if text is not None:
         _print(text.decode("utf-8", "replace"), file=sys.stdout)
+
+
+def show_figures() -> None:
+    """Show and close what pyplot has open: at the end of a cell, also where it failed."""
+    if "matplotlib.pyplot" in sys.modules:
+        for figure in figures.take_open():
+            display(figure)
+        figures.forget_shown()
 
 
 def _sendable(metadata: dict[str, Any]) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextvars
 import os
 import sys
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from types import CodeType
 from typing import Any
 
-from sandbank_runner.interpreter import display, figures, formatting
+from sandbank_runner.interpreter import display, formatting
 from sandbank_runner.interpreter.errors import ErrorReporter
+from sandbank_runner.interpreter.evaluation import awaits, evaluate, evaluate_awaiting
 from sandbank_runner.interpreter.event_loop import SessionLoop
 from sandbank_runner.interpreter.forks import end_child
 from sandbank_runner.interpreter.interrupts import Interrupts
@@ -29,8 +29,6 @@ from sandbank_runner.interpreter.source import Sources, decode
 
 seal(globals())
 
-_eval = eval
-_IS_COROUTINE = 0x80  # inspect.CO_COROUTINE
 _getpid = os.getpid
 _getrecursionlimit, _setrecursionlimit = sys.getrecursionlimit, sys.setrecursionlimit
 _TRIES = tuple(range(16))
@@ -56,9 +54,9 @@ class Executor:
         self.namespace = namespace
         self._interrupts = interrupts
         self._output = output
-        self._errors = ErrorReporter(workspace)
-        self._sources = Sources()
-        self._context = contextvars.copy_context()
+        self.errors = ErrorReporter(workspace)
+        self.sources = Sources()
+        self.context = contextvars.copy_context()
         self._loop = SessionLoop(interrupts)
         self._probes = Probes()
         self._pid = _getpid()
@@ -66,7 +64,7 @@ class Executor:
         self._compiling = False
         self._recursion_limit = 0
         """What user code has set, where that is too low for us."""
-        self._magics = Magics(namespace, self._sources, self._run_nested)
+        self.magics = Magics(namespace, self._run_nested)
 
     def run(self, source: bytes, execution_count: int) -> Outcome:
         """Run a cell. Does not raise. A process that user code forked, and that comes back here, ends."""
@@ -121,9 +119,10 @@ class Executor:
             interrupts.left_mask = before
         interrupts.keep_mask()
         self._probes.take_off()
-        self._make_room()
+        self.make_room()
 
-    def _make_room(self) -> None:
+    def make_room(self) -> None:
+        """Give the runner the frames that it needs; the next cell gets back what user code has set."""
         limit = _getrecursionlimit()
         if limit < _RECURSION_ROOM:
             self._recursion_limit = limit
@@ -136,11 +135,11 @@ class Executor:
             output.restore()
             self._compiling = True
             text = decode(source, cell)
-            self._sources.keep(cell, text)
-            statements, expression = self._magics.compile(text, cell)
+            self.sources.keep(cell, text)
+            statements, expression = self.magics.compile(text, cell, self.sources)
             self._compiling = False
             value = self._evaluate(statements, expression)
-            self._make_room()
+            self.make_room()
             if value is not None:
                 self.namespace.keep_last(value)
                 if not formatting.shows_itself(value):
@@ -157,40 +156,25 @@ class Executor:
         if self._recursion_limit:
             limit, self._recursion_limit = self._recursion_limit, 0
             _setrecursionlimit(limit)
-        for code in (statements, expression):
-            if code is not None and code.co_flags & _IS_COROUTINE:
-                return self._loop.run(self._steps(statements, expression), self._context)
+        if awaits(statements, expression):
+            return self._loop.run(self._steps(statements, expression), self.context)
         self._probes.put_on()
-        if statements is not None:
-            self._context.run(_eval, statements, names)
-        return None if expression is None else self._context.run(_eval, expression, names)
+        return self.context.run(evaluate, statements, expression, names)
 
     async def _steps(self, statements: CodeType | None, expression: CodeType | None) -> Any:
-        value = None
         self._probes.put_on()
-        for code in (statements, expression):
-            if code is not None:
-                value = _eval(code, self.namespace.names)
-                if isinstance(value, Coroutine) and code.co_flags & _IS_COROUTINE:
-                    value = await value
-        return None if expression is None else value
+        return await evaluate_awaiting(statements, expression, self.namespace.names)
 
     def _run_nested(self, text: str) -> Any:
         """Run source that a magic of the cell has made of it, as part of it."""
-        statements, expression = self._magics.compile(text, self._cell)
-        for code in (statements, expression):
-            if code is not None and code.co_flags & _IS_COROUTINE:
-                return self._loop.run(self._steps(statements, expression), contextvars.copy_context())
-        if statements is not None:
-            _eval(statements, self.namespace.names)
-        return None if expression is None else _eval(expression, self.namespace.names)
+        statements, expression = self.magics.compile(text, self._cell, self.sources)
+        if awaits(statements, expression):
+            return self._loop.run(self._steps(statements, expression), contextvars.copy_context())
+        return evaluate(statements, expression, self.namespace.names)
 
     def _show_figures(self) -> None:
-        """Show and close what pyplot has open, also where the cell failed."""
-        if "matplotlib.pyplot" in sys.modules and _getpid() == self._pid:
-            for figure in figures.take_open():
-                display.display(figure)
-            figures.forget_shown()
+        if _getpid() == self._pid:
+            display.show_figures()
 
     def _describe(self, failure: BaseException, outcome: Outcome) -> None:
         """Say how the cell failed. The error's own ``__str__`` is user code, and may fail or hang like any other."""
@@ -203,7 +187,7 @@ class Executor:
             try:
                 try:
                     self._enter()
-                    outcome.error = self._errors.describe(failure, compiling=compiling)
+                    outcome.error = self.errors.describe(failure, compiling=compiling)
                     self._output.finish()
                 finally:
                     interrupts.active = False
@@ -221,4 +205,4 @@ class Executor:
                 break
             outcome.interrupted = interrupts.raised is not None
         if outcome.error is None:
-            outcome.error = self._errors.describe_without_asking(failure)
+            outcome.error = self.errors.describe_without_asking(failure)

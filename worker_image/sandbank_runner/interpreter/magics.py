@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from _thread import RLock
 from collections.abc import Callable
 from types import CodeType, ModuleType
 from typing import Any
@@ -29,35 +30,37 @@ Code = tuple[CodeType | None, CodeType | None]
 class Magics:
     """IPython in one session. ``run_nested`` runs source that a magic gives back, and returns its value."""
 
-    __slots__ = ("_is_making", "_namespace", "_run_nested", "_shell", "_sources")
+    __slots__ = ("_is_making", "_lock", "_namespace", "_run_nested", "_shell")
 
-    def __init__(self, namespace: Namespace, sources: Sources, run_nested: Callable[[str], Any]) -> None:
+    def __init__(self, namespace: Namespace, run_nested: Callable[[str], Any]) -> None:
         self._namespace = namespace
-        self._sources = sources
         self._run_nested = run_nested
         self._shell: Any = None
         self._is_making = False
+        self._lock = RLock()
+        """Operations beside each other share the shell: one makes it, and one at a time lets it transform a cell."""
         if _SHELL_MODULE in sys.modules:  # preloaded
             self._patch(sys.modules[_SHELL_MODULE])
         else:
             after_import.call(_SHELL_MODULE, self._patch)
 
-    def compile(self, text: str, cell: str) -> Code:
+    def compile(self, text: str, cell: str, sources: Sources) -> Code:
         """Return (statements, last expression) of a cell in Python's syntax or in IPython's."""
         if "get_ipython" in text:
             self.shell()
         try:
-            return self._sources.compile(text, cell)
+            return sources.compile(text, cell)
         except SyntaxError as error:
             if not _MARKS.search(text):
                 raise
             first = error
         shell = self.shell()
-        transformed = None if shell is None else shell.transform(text, cell)
+        with self._lock:
+            transformed = None if shell is None else shell.transform(text, cell)
         if transformed is None or transformed.strip() == text.strip():
             raise first
         try:
-            return self._sources.compile(transformed, cell)
+            return sources.compile(transformed, cell)
         except SyntaxError as error:
             line = error.lineno or 0
             lines = text.split("\n")
@@ -69,18 +72,23 @@ class Magics:
 
     def shell(self) -> Any:
         """Return IPython's shell of this session, made when it is needed first; None where IPython is not installed."""
-        if self._shell is None and not self._is_making:
-            self._is_making = True
-            try:
-                from sandbank_runner.interpreter import shell
-
-                self._shell = shell.make(self._namespace, self._run_nested)
-            except ModuleNotFoundError as error:
-                if (error.name or "").partition(".")[0] not in ("IPython", "traitlets"):
-                    raise
-            finally:
-                self._is_making = False
+        if self._shell is None:
+            with self._lock:
+                if self._shell is None and not self._is_making:
+                    self._make()
         return self._shell
+
+    def _make(self) -> None:
+        self._is_making = True
+        try:
+            from sandbank_runner.interpreter import shell
+
+            self._shell = shell.make(self._namespace, self._run_nested)
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in ("IPython", "traitlets"):
+                raise
+        finally:
+            self._is_making = False
 
     def _patch(self, module: ModuleType) -> None:
         """Let whoever asks IPython for its shell get the session's, and no other be made."""

@@ -5,6 +5,7 @@ import __future__
 
 import ast
 import linecache
+from _thread import RLock
 from collections import OrderedDict
 from types import CodeType
 
@@ -26,26 +27,48 @@ _KEPT_CHARACTERS = 32 * 1024 * 1024
 """How much source is kept for tracebacks and ``inspect``; the oldest goes first."""
 
 
-class Sources:
-    """Compiles cells; what ``from __future__`` imports in one cell holds in the next."""
+class _Shelf:
+    """The texts of cells, for ``linecache``. From any thread."""
 
-    __slots__ = ("_futures", "_kept", "_size")
+    __slots__ = ("_kept", "_lock", "_size")
 
     def __init__(self) -> None:
-        self._futures = 0
         self._kept: OrderedDict[str, int] = OrderedDict()
         self._size = 0
+        self._lock = RLock()
 
     def keep(self, name: str, text: str) -> None:
         """Let ``linecache`` know the lines of ``name``."""
         lines = text.split("\n")
-        _lines[name] = (len(text), None, [line + "\n" for line in lines], name)
-        self._size += len(text) - self._kept.pop(name, 0)
-        self._kept[name] = len(text)
-        while self._size > _KEPT_CHARACTERS and len(self._kept) > 1:
-            oldest, size = self._kept.popitem(last=False)
-            self._size -= size
-            _lines.pop(oldest, None)
+        with self._lock:
+            _lines[name] = (len(text), None, [line + "\n" for line in lines], name)
+            self._size += len(text) - self._kept.pop(name, 0)
+            self._kept[name] = len(text)
+            while self._size > _KEPT_CHARACTERS and len(self._kept) > 1:
+                oldest, size = self._kept.popitem(last=False)
+                self._size -= size
+                _lines.pop(oldest, None)
+
+
+class Sources:
+    """Compiles cells; what ``from __future__`` imports in one cell holds in the next."""
+
+    __slots__ = ("_futures", "_shelf", "keep")
+
+    def __init__(self, shelf: _Shelf | None = None) -> None:
+        self._futures = 0
+        self._shelf = shelf or _Shelf()
+        self.keep = self._shelf.keep
+
+    def branch(self) -> Sources:
+        """Return sources for an operation beside others: with the futures of these, and from then on its own."""
+        branch = Sources(self._shelf)
+        branch._futures = self._futures
+        return branch
+
+    def merge(self, branch: Sources) -> None:
+        """Take over the futures that an operation has imported."""
+        self._futures |= branch._futures
 
     def compile(self, text: str, name: str) -> tuple[CodeType | None, CodeType | None]:
         """Return (statements, last expression) of a cell; a ``;`` after the expression makes it a statement."""
