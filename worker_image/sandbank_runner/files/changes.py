@@ -30,7 +30,7 @@ def changes(before: Index, after: Index) -> list[Change]:
     for path, new in news.items():
         old = olds.get(path)
         if old is not None:
-            if old != new:
+            if old != new and path not in hidden:
                 _compare(path, old, new, found)
         elif whole and not _below(path, hidden):
             found += [(path + name, ADDED) for name in new]

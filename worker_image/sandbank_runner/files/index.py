@@ -54,7 +54,7 @@ class Index:
         self.closed: set[str] = set()
         """Directories that could not be read: nothing is known of what is below them."""
         self.young: dict[str, bytes] = {}
-        """Digests of files that may change once more without a sign; empty where one is too large to read."""
+        """Files that may change once more without a sign, and their digests; empty where one was not read."""
         self.again: dict[str, bytes] = {}
         """Digests of what was young in the index before and has the same signature still."""
         self.count = 0
@@ -71,15 +71,24 @@ def take(workspace: str, before: Index | None = None, limit: int = ENTRIES) -> I
     """Look at the workspace, to be compared with ``before``. Raises OSError where its top cannot be read."""
     top = _open(workspace, _TO_LIST)
     try:
-        return walk(lambda path: _open(path or ".", _TO_LIST, dir_fd=top), before, limit)
+        return _take(lambda path: _open(path or ".", _TO_LIST, dir_fd=top), before, limit)
     finally:
         _close(top)
 
 
-def walk(open_directory: OpenDirectory, before: Index | None = None, limit: int = ENTRIES) -> Index:
-    """Do the same through a function that opens directories. Links are not followed."""
+def _take(open_directory: OpenDirectory, before: Index | None, limit: int) -> Index:
+    index = walk(open_directory, limit)
+    if index.young:
+        index.young = _digests(index, list(index.young), open_directory)
+    if before is not None and before.young:
+        same = [path for path in before.young if index.find(path) == before.find(path)]
+        index.again = _digests(index, same, open_directory)
+    return index
+
+
+def walk(open_directory: OpenDirectory, limit: int = ENTRIES) -> Index:
+    """Do the same through a function that opens directories, and without digests. Links are not followed."""
     index = Index()
-    young: list[str] = []
     now = _clock(_COARSE_CLOCK)
     waiting = [""]
     while waiting:
@@ -93,32 +102,20 @@ def walk(open_directory: OpenDirectory, before: Index | None = None, limit: int 
                 index.closed.add(path)
             continue  # gone meanwhile, or something else by now
         try:
-            found = index.directories[path] = {}
-            _list(descriptor, path, found, waiting, young, now, limit - index.count)
+            index.directories[path] = {}
+            _list(index, path, descriptor, waiting, now, limit - index.count)
         finally:
             _close(descriptor)
-        index.count += len(found)
+        index.count += len(index.directories[path])
         if index.count > limit:
             index.truncated = True
             break
-    if young:
-        index.young = _digests(index, young, open_directory)
-    if before is not None and before.young:
-        same = [path for path in before.young if index.find(path) == before.find(path)]
-        index.again = _digests(index, same, open_directory)
     return index
 
 
-def _list(
-    descriptor: int,
-    path: str,
-    found: dict[str, Signature],
-    waiting: list[str],
-    young: list[str],
-    now: int,
-    room: int,
-) -> None:
+def _list(index: Index, path: str, descriptor: int, waiting: list[str], now: int, room: int) -> None:
     """Look at one directory, and stop with the first entry for which there is no room."""
+    found, young = index.directories[path], index.young
     with _scandir(descriptor) as entries:
         for entry in entries:
             if len(found) > room:
@@ -126,8 +123,10 @@ def _list(
             name = entry.name
             try:
                 status = entry.stat(follow_symlinks=False)
-            except OSError:
-                continue  # gone meanwhile
+            except OSError as error:  # gone meanwhile, or not to be looked at without the right to search
+                if error.errno in _HIDING:
+                    index.closed.add(path)
+                continue
             mode = status.st_mode
             if mode & _KIND == _DIRECTORY:
                 found[name] = (mode, status.st_ino, 0, 0, 0, 0)
@@ -136,7 +135,7 @@ def _list(
             changed = status.st_ctime_ns
             found[name] = (mode, status.st_ino, status.st_size, status.st_mtime_ns, changed, status.st_nlink)
             if changed >= now and mode & _KIND == _REGULAR:
-                young.append(path + name)
+                young[path + name] = b""
 
 
 def _digests(index: Index, paths: list[str], open_directory: OpenDirectory) -> dict[str, bytes]:

@@ -30,7 +30,7 @@ def delete(workspace: Workspace, path: str, recursive: bool) -> None:
         if not stat.S_ISDIR(status.st_mode):
             os.unlink(name, dir_fd=parent)
         elif recursive:
-            _remove_tree(parent, name)
+            remove_tree(parent, name)
         else:
             os.rmdir(name, dir_fd=parent)
     finally:
@@ -48,7 +48,8 @@ def clear(workspace: Workspace) -> None:
         os.close(top)
 
 
-def _remove_tree(parent: int, name: bytes) -> None:
+def remove_tree(parent: int, name: bytes) -> None:
+    """Delete a directory with all that is in it, however deep. Raises OSError."""
     top = _open_directory(parent, name)
     try:
         while _empty(top, top, 1):

@@ -16,7 +16,7 @@ from sandbank_runner.files.problems import BAD_FIELD, FileProblem
 from sandbank_runner.walls.numbers import number_of
 from sandbank_runner.walls.system_calls import system_call
 
-_NO_MAGIC_LINKS, _BENEATH = 0x02, 0x08
+_NO_MAGIC_LINKS, _NO_LINKS, _BENEATH = 0x02, 0x04, 0x08
 _ATTEMPTS = 64
 """EAGAIN: something on the way was renamed meanwhile. User code can do that for ever, but not to us."""
 
@@ -33,15 +33,23 @@ class Workspace:
         self.descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._number = number_of("openat2")
 
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self.descriptor)
+
     def open_up(self) -> None:
         """Give the owner all rights to the workspace itself, which user code may have closed."""
         os.chmod(self._path, 0o700)
 
-    def open(self, parts: list[bytes], flags: int) -> int:
-        """Open what ``parts`` lead to and return its descriptor. Never blocks, not even on a fifo. Raises OSError."""
+    def open(self, parts: list[bytes], flags: int, *, links: bool = True) -> int:
+        """Open what ``parts`` lead to and return its descriptor. Never blocks, not even on a fifo. Raises OSError.
+
+        Without ``links`` it is an error (ELOOP) where one of the parts is a link.
+        """
         flags |= os.O_CLOEXEC | (0 if flags & os.O_PATH else _FOR_READING)
         path = ctypes.create_string_buffer(b"/".join(parts) or b".")
-        how = ctypes.create_string_buffer(struct.pack("QQQ", flags, 0, _NO_MAGIC_LINKS | _BENEATH))
+        resolve = _NO_MAGIC_LINKS | _BENEATH | (0 if links else _NO_LINKS)
+        how = ctypes.create_string_buffer(struct.pack("QQQ", flags, 0, resolve))
         for attempt in range(_ATTEMPTS):
             try:
                 return system_call(

@@ -21,6 +21,7 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "clone3": (435, 435),
     "close_range": (436, 436),
     "execveat": (322, 281),
+    "fallocate": (285, 47),
     "fanotify_init": (300, 262),
     "fanotify_mark": (301, 263),
     "fsconfig": (431, 431),
