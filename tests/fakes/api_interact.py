@@ -57,8 +57,10 @@ class Conversation:
 
     def _answer(self, request: ex.InteractRequest) -> None:
         if request.HasField("input"):
-            self._interfere("Interact.input")
-            self._server.ProvideInput(request.input)
+            try:
+                self._interfere("Interact.input")
+            finally:  # a refused answer too: the code goes on, so that its stream does
+                self._server.ProvideInput(request.input)
         else:
             self._server.CancelOperation(request.cancel)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator
@@ -116,13 +117,19 @@ class FakeServer(StateAnswers):
         if isinstance(act, Refuse):
             refuse(context, act)
         try:
-            for number, message in enumerate(getattr(self, name)(request)):
+            messages = iter(getattr(self, name)(request))
+            # With 0 messages the call is heard nevertheless, and only its answer is lost.
+            held = [next(messages)] if isinstance(act, BreakAfter | HoldAfter) and act.messages == 0 else []
+            for number in itertools.count():
                 if isinstance(act, BreakAfter) and number == act.messages:
                     if act.politely:
                         return
                     refuse(context, Refuse(grpc.StatusCode.UNAVAILABLE))
                 if isinstance(act, HoldAfter) and number == act.messages:
                     self.cancelled.wait(30)
+                message = held.pop() if held else next(messages, None)
+                if message is None:
+                    return
                 yield message
         except FakeError as error:
             refuse(context, error.act)
