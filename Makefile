@@ -61,7 +61,7 @@ check: setup ## format, lint, types, protos, architecture, unit and contract tes
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	scripts/protos --check
-	$(PYTEST) -q -m "not long and not engine" tests/unit tests/contract
+	$(PYTEST) -q -m "not long and not engine and not postgres" tests/unit tests/contract
 
 fix: setup ## format and mend what can be mended
 	@.venv/bin/ruff check --fix .

@@ -9,6 +9,7 @@ from sandbank import Client, Session
 
 from tests.engine import engine_problem, engine_required
 from tests.leftovers import leftovers
+from tests.postgres import postgres_problem
 from tests.raw_api import Api, connected
 from tests.server_process import ServerProcess, serving
 
@@ -21,6 +22,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if engine_required():
             pytest.fail(f"no Docker Engine: {problem}", pytrace=False)
         pytest.skip(f"no Docker Engine: {problem}")
+    if item.get_closest_marker("postgres") is not None and (problem := postgres_problem()):
+        if engine_required():
+            pytest.fail(problem, pytrace=False)
+        pytest.skip(problem)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,7 +20,7 @@ _BUSY_MS = 5000
 
 
 def open_engine(url: str) -> Engine:
-    """Return an engine for ``sqlite:///PATH`` or ``postgresql+DRIVER://…``. Raises :class:`CatalogError`.
+    """Return an engine for ``sqlite:///PATH`` or ``postgresql://…``. Raises :class:`CatalogError`.
 
     It has one connection, for one thread.
     """
@@ -31,6 +31,8 @@ def open_engine(url: str) -> Engine:
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(parsed)
     if parsed.get_backend_name() == "postgresql":
+        if parsed.drivername == "postgresql":
+            parsed = parsed.set(drivername="postgresql+psycopg")
         try:
             return create_engine(parsed, pool_size=1, max_overflow=0, pool_pre_ping=True)
         except ImportError as error:

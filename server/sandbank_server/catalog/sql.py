@@ -35,7 +35,7 @@ _GET_BY_REQUEST = select(sessions).where(_s.tenant == bindparam("t"), _s.request
 
 
 class SqlCatalog(Catalog):
-    """A catalog by URL: ``sqlite:///PATH`` or ``postgresql+DRIVER://…``."""
+    """A catalog by URL: ``sqlite:///PATH`` or ``postgresql://…``."""
 
     def __init__(self, url: str) -> None:
         self._url = url

@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from sandbank.v1 import session_pb2
 from sandbank_server.catalog.base import Catalog, SessionRecord
 from sandbank_server.catalog.sql import SqlCatalog
+
+from tests.postgres import PostgresServer, postgres
 
 NOON = datetime(2026, 5, 4, 12, 0, 0, 123456, tzinfo=UTC)
 
 Reopen = Callable[[], Awaitable[Catalog]]
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(scope="session")
+def database_server() -> Iterator[PostgresServer]:
+    """A server of the tests' own."""
+    with postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def catalog_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A database of each kind, empty."""
-    assert request.param == "sqlite"
-    return f"sqlite:///{tmp_path}/catalog.sqlite3"
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/catalog.sqlite3"
+    server: PostgresServer = request.getfixturevalue("database_server")
+    name = f"catalog_{secrets.token_hex(8)}"
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return server.url(name)
 
 
 @pytest.fixture
