@@ -7,14 +7,15 @@ from contextlib import aclosing
 
 from sandbank.v1 import execution_pb2, transaction_pb2
 
-from sandbank_server.errors import BadFieldError
 from sandbank_server.grpc_api import validation as check
 from sandbank_server.grpc_api.call import CallContext
 from sandbank_server.grpc_api.limits import RequestLimits
 from sandbank_server.grpc_api.paging import PageTokens
 from sandbank_server.grpc_api.run_collector import RunCollector
 from sandbank_server.grpc_api.shapes import Final, ends_with_final
+from sandbank_server.grpc_api.submissions import Submissions
 from sandbank_server.ids import IdFactory
+from sandbank_server.sessions.cursor import Cursor
 from sandbank_server.sessions.live_operation import LastEvent
 from sandbank_server.sessions.manager import SessionManager
 from sandbank_server.sessions.submission import Submission
@@ -27,85 +28,39 @@ class ExecutionService:
         self, sessions: SessionManager, ids: IdFactory, limits: RequestLimits, tokens: PageTokens
     ) -> None:
         self._sessions = sessions
-        self._ids = ids
+        self._submissions = Submissions(ids, limits)
         self._limits = limits
         self._tokens = tokens
 
     @ends_with_final
     async def Execute(self, request: execution_pb2.ExecuteRequest, call: CallContext) -> AsyncIterator[bytes]:
         """Run code and stream its events."""
-        submission = self._submission(request, call, "")
-        events = await self._sessions.execute(call.tenant, submission)
-        if request.cancel_on_disconnect:
-            self._cancel_when_gone(submission, call)
-        async for event in events:
-            yield Final(event) if isinstance(event, LastEvent) else event
+        submission = self._submissions.read(request, call, "")
+        cursor = await self._sessions.follow(call.tenant, submission)
+        try:
+            while batch := await cursor.batch():
+                for event in batch:
+                    yield Final(event) if isinstance(event, LastEvent) else event
+        finally:
+            self._left(cursor, submission, call)
 
     async def Run(self, request: execution_pb2.RunRequest, call: CallContext) -> execution_pb2.RunResponse:
         """Run code and answer once, with everything."""
-        submission = self._submission(request.execute, call, "execute.")
-        events = await self._sessions.execute(call.tenant, submission)
-        if request.execute.cancel_on_disconnect:
-            self._cancel_when_gone(submission, call)
+        submission = self._submissions.read(request.execute, call, "execute.")
+        cursor = await self._sessions.follow(call.tenant, submission)
         collector = RunCollector(self._limits.message_bytes)
-        async for event in events:
-            collector.add(event)
+        try:
+            while batch := await cursor.batch():
+                for event in batch:
+                    collector.add(event)
+        finally:
+            self._left(cursor, submission, call)
         return collector.response()
 
-    def _submission(self, request: execution_pb2.ExecuteRequest, call: CallContext, path: str) -> Submission:
-        check.check_id(request.session_id, f"{path}session_id")
-        self._check_policy(request, path)
-        limits = self._limits
-        timeout = check.check_duration(
-            request,
-            "timeout",
-            default=limits.operation_timeout,
-            limit=limits.operation_timeout_max,
-            path=f"{path}timeout",
-        )
-        output = check.check_count(
-            request.max_output_bytes,
-            f"{path}max_output_bytes",
-            default=limits.output_bytes,
-            limit=limits.output_bytes,
-        )
-        check.check_code(request.code, limits.code_bytes, f"{path}code")
-        operation_id = check.check_optional_id(request.operation_id, f"{path}operation_id")
-        return Submission(
-            request=request,
-            operation_id=operation_id or self._ids.operation_id(),
-            timeout=timeout.total_seconds(),
-            max_output_bytes=output,
-            traceparent=call.traceparent,
-            transaction_idle_timeout=limits.transaction_idle_timeout.total_seconds(),
-        )
-
-    @staticmethod
-    def _check_policy(request: execution_pb2.ExecuteRequest, path: str) -> None:
-        policy, isolation = request.tx_policy, request.isolation
-        check.check_enum(policy, transaction_pb2.TxPolicy.DESCRIPTOR.values_by_number, f"{path}tx_policy")
-        check.check_enum(isolation, transaction_pb2.Isolation.DESCRIPTOR.values_by_number, f"{path}isolation")
-        check.check_optional_id(request.transaction_id, f"{path}transaction_id")
-        savepoint = policy in (
-            transaction_pb2.TX_POLICY_COMMIT_ON_SUCCESS,
-            transaction_pb2.TX_POLICY_ROLLBACK_ON_FAILURE,
-        )
-        names_only = isolation == transaction_pb2.ISOLATION_NAMESPACE
-        if names_only and request.transaction_id and savepoint:
-            raise BadFieldError.at(
-                f"{path}tx_policy", "in a transaction, with ISOLATION_NAMESPACE, must be EXPLICIT or unset"
-            )
-        if names_only and request.include_files:
-            raise BadFieldError.at(f"{path}include_files", "needs ISOLATION_PROCESS")
-        if request.include_files and policy <= transaction_pb2.TX_POLICY_NONE and not request.transaction_id:
-            raise BadFieldError.at(f"{path}include_files", "needs a policy that can roll back")
-        asked = request.HasField("report_changes") and request.report_changes
-        check.refuse_unbuilt("report_changes", asked=asked)
-        check.refuse_unbuilt("allow_input", asked=request.allow_input)
-
-    def _cancel_when_gone(self, submission: Submission, call: CallContext) -> None:
-        tenant, session_id = call.tenant, submission.request.session_id
-        call.on_cancelled(lambda: self._sessions.cancel_soon(tenant, session_id, submission.operation_id))
+    def _left(self, cursor: Cursor, submission: Submission, call: CallContext) -> None:
+        """Cancel an operation where its call ends before it does, however that ends, if that is wished."""
+        if submission.request.cancel_on_disconnect and not cursor.ended:
+            self._sessions.cancel_soon(call.tenant, submission.request.session_id, submission.operation_id)
 
     async def WatchOperation(
         self, request: execution_pb2.WatchOperationRequest, call: CallContext

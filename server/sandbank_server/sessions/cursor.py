@@ -66,16 +66,20 @@ class Cursor:
             self._live = None
         return await self._replayed()
 
+    async def batch(self) -> Sequence[bytes]:
+        """Do the same, waiting for the operation too; none only after Finished."""
+        while not self.ended:
+            found = await self.more()
+            if found or self._live is None:
+                return found
+            await self._live.changed()
+        return ()
+
     async def events(self) -> AsyncGenerator[bytes, None]:
         """Yield all events and those to come, up to Finished."""
-        while not self.ended:
-            batch = await self.more()
-            for event in batch:
+        while found := await self.batch():
+            for event in found:
                 yield event
-            if not batch and not self.ended:
-                if self._live is None:
-                    return
-                await self._live.changed()
 
     async def _of_live(self, live: LiveOperation) -> Sequence[bytes]:
         if self.position >= live.last or self._missed or (live.finished and not live.placed):

@@ -12,15 +12,18 @@ import structlog
 from sandbank.v1 import execution_pb2, session_pb2, transaction_pb2
 
 from sandbank_server.catalog.base import CatalogError, SessionRecord
+from sandbank_server.clock import Clock
 from sandbank_server.errors import (
     DomainError,
     DrainingError,
+    SessionBusyError,
     SessionNotFoundError,
     SessionTerminatedError,
     StoreUnavailableError,
 )
 from sandbank_server.sessions.background import spawn
 from sandbank_server.sessions.creation import NewSession, SessionFactory
+from sandbank_server.sessions.cursor import Cursor
 from sandbank_server.sessions.log_store import LogStore
 from sandbank_server.sessions.operation_log import OperationLog
 from sandbank_server.sessions.operations import Operations, detached_operations
@@ -34,6 +37,7 @@ _log = structlog.get_logger("sandbank.sessions")
 
 TICK_SECONDS = 1.0
 PURGE_SECONDS = 300.0
+_CANCEL_AGAIN_SECONDS = 0.2
 
 Key = tuple[str, str]
 """Tenant and session id."""
@@ -199,14 +203,18 @@ class SessionManager:
 
     async def execute(self, tenant: str, submission: Submission) -> AsyncGenerator[bytes, None]:
         """Run new code, or replay what a repeated id stands for; return the events, serialized, up to Finished."""
+        return (await self.follow(tenant, submission)).events()
+
+    async def follow(self, tenant: str, submission: Submission) -> Cursor:
+        """Do the same and return the place before the first of the events."""
         session_id = submission.request.session_id
         session = self._sessions.get((tenant, session_id))
         if session is not None and not session.ended:
-            return await session.execute(submission)
+            return await session.follow(submission)
         operations = await self._operations(tenant, session_id)
         if operations.known(submission) is None:
             raise SessionTerminatedError(f"session {session_id} has ended", resource=session_id)
-        return operations.watch(submission.operation_id, lenient=True)
+        return operations.cursor(submission.operation_id, lenient=True)
 
     async def begin_transaction(
         self, tenant: str, session_id: str, idle_timeout: float, *, include_files: bool
@@ -243,7 +251,7 @@ class SessionManager:
         """Cancel an operation for somebody who does not wait for it."""
         session = self._sessions.get((tenant, session_id))
         if session is not None and not session.ended:
-            session.start(_cancel(session, operation_id))
+            session.start(_cancel(session, operation_id, self._services.clock))
 
     async def watch_operation(
         self, tenant: str, session_id: str, operation_id: str, after: int
@@ -320,11 +328,19 @@ class SessionManager:
                 self._logs.remove(*key)
 
 
-async def _cancel(session: Session, operation_id: str) -> None:
-    try:
-        await session.operations.cancel(operation_id)
-    except DomainError as error:
-        _log.warning("not cancelled after a disconnect", operation_id=operation_id, reason=error.reason)
+async def _cancel(session: Session, operation_id: str, clock: Clock) -> None:
+    """Cancel an operation, also where the sandbox has to be found again first."""
+    while operation_id in session.operations.live:
+        await session.operations.journal.reachable.wait()
+        try:
+            await session.operations.cancel(operation_id)
+        except SessionBusyError:
+            await clock.sleep(_CANCEL_AGAIN_SECONDS)
+        except DomainError as error:
+            _log.warning("not cancelled after a disconnect", operation_id=operation_id, reason=error.reason)
+            return
+        else:
+            return
 
 
 def _page(log: OperationLog, before: int | None, count: int) -> tuple[list[execution_pb2.Operation], int]:

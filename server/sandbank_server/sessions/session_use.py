@@ -11,6 +11,7 @@ from sandbank.v1 import session_pb2, transaction_pb2
 from sandbank_server.catalog.base import SessionRecord
 from sandbank_server.errors import DomainError, SessionBusyError, SessionCrashedError
 from sandbank_server.runners.link import RunnerLink
+from sandbank_server.sessions.cursor import Cursor
 from sandbank_server.sessions.operation_log import OperationLog
 from sandbank_server.sessions.ports import SessionServices
 from sandbank_server.sessions.sandbox_side import SandboxSide
@@ -86,17 +87,21 @@ class SessionUse(SandboxSide):
 
     async def execute(self, submission: Submission) -> AsyncGenerator[bytes, None]:
         """Run new code, or replay what a repeated id stands for; return its events, serialized, up to Finished."""
+        return (await self.follow(submission)).events()
+
+    async def follow(self, submission: Submission) -> Cursor:
+        """Do the same and return the place before the first of its events."""
         if self.operations.known(submission) is not None:
-            return self.operations.watch(submission.operation_id, lenient=True)
+            return self.operations.cursor(submission.operation_id, lenient=True)
         if self.operations.link is None or self._keeper.state != _State.STATE_ACTIVE:
             await self.usable()
             if self.operations.known(submission) is not None:  # by another call, meanwhile
-                return self.operations.watch(submission.operation_id, lenient=True)
+                return self.operations.cursor(submission.operation_id, lenient=True)
         self._check_not_changing()
         self.operations.submit(submission, self.transactions.admit(submission))
         if submission.traceparent:
             self._traces[submission.operation_id] = submission.traceparent
-        return self.operations.watch(submission.operation_id)
+        return self.operations.cursor(submission.operation_id)
 
     def _check_not_changing(self) -> None:
         if self._changing.locked():
