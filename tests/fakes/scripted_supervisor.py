@@ -12,13 +12,14 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from sandbank.v1 import execution_pb2
+from sandbank.v1 import execution_pb2, transaction_pb2
 from sandbank_runner.v1 import runner_pb2
 from sandbank_server.runtimes.base import Endpoint
 
 from tests.fakes.supervisor_saboteur import Wire
 
 Operation = execution_pb2.Operation
+Transaction = transaction_pb2.Transaction
 Answer = Callable[[runner_pb2.ToRunner, runner_pb2.Reply], bool]
 """Changes a reply; False keeps it back for ever."""
 
@@ -32,6 +33,11 @@ class Journalled:
         self.dropped = 0
         self.operation = Operation(operation_id=submit.operation_id, state=Operation.STATE_PENDING)
         self.effects_lost = False
+
+    @property
+    def outcome_now(self) -> int:
+        """What has become of its effects, as far as its interpreter decides that."""
+        return Operation.OUTCOME_LOST if self.effects_lost else self.operation.outcome
 
     @property
     def finished(self) -> bool:
@@ -52,6 +58,8 @@ class ScriptedSupervisor:
         self.execution_count = 0
         self.journal: dict[str, Journalled] = {}
         self.replaced: runner_pb2.InterpreterReplaced | None = None
+        self.replacements: list[runner_pb2.InterpreterReplaced] = []
+        self.changes: list[runner_pb2.TransactionChanged] = []
         self.assigned: runner_pb2.Assign | None = None
         self.asked: list[runner_pb2.ToRunner] = []
         self.hello: dict[str, object] = {}
@@ -60,10 +68,13 @@ class ScriptedSupervisor:
         self.on_open: Callable[[Wire], None] = lambda _wire: None
         self.files: Callable[[Wire], asyncio.Future[None]] | None = None
         """Serves a FILES connection, once it is open."""
+        self.opens = True
+        """Whether it opens transactions that are asked for."""
         self.listed = True
         """Whether Hello tells of the journal."""
         self.wires: list[Wire] = []
         self.dials = 0
+        self._told = (0, 0)
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: socket.socket | None = None
 
@@ -148,6 +159,9 @@ class ScriptedSupervisor:
             session_id=self.session_id,
             operation_id=operation_id,
             execution_count=record.operation.execution_count,
+            tx_policy=record.submit.tx_policy,
+            isolation=record.submit.isolation,
+            transaction_id=record.submit.transaction_id,
             **given,
         )
         self.push(operation_id, finished=execution_pb2.Finished(operation=record.operation))
@@ -157,15 +171,42 @@ class ScriptedSupervisor:
         self.start(operation_id)
         self.finish(operation_id, **fields)
 
-    def replace_interpreter(self, reason: str = "killed by SIGSEGV", operation_id: str = "") -> None:
-        """Let the interpreter die, and with it the effects of everything that has run."""
-        for record in self.journal.values():
-            record.effects_lost = record.finished
+    def replace_interpreter(
+        self, reason: str = "killed by SIGSEGV", operation_id: str = "", **fields: object
+    ) -> None:
+        """Let the interpreter die: with the effects of everything that has run, unless ``fields`` say what is lost."""
+        if not fields:
+            for record in self.journal.values():
+                record.effects_lost = record.finished
+            fields = {"state_lost": True}
+        for name in fields.get("lost_operation_ids", ()):  # type: ignore[attr-defined]
+            self.journal[name].effects_lost = not fields.get("rewound")
         number = self.replaced.number + 1 if self.replaced else 1
         self.replaced = runner_pb2.InterpreterReplaced(
-            operation_id=operation_id, reason=reason, state_lost=True, number=number
+            operation_id=operation_id, reason=reason, number=number, **fields
         )
+        self.replacements.append(self.replaced)
         self.tell(interpreter_replaced=self.replaced)
+
+    def transaction(self, transaction_id: str, state: int, reason: str = "", **fields: object) -> None:
+        """Let a transaction open or end, and say so."""
+        told = transaction_pb2.Transaction(
+            session_id=self.session_id, transaction_id=transaction_id, state=state, **fields
+        )
+        told.begin_time.FromSeconds(1_900_000_000)
+        told.expire_time.FromSeconds(1_900_000_300)
+        number = self.changes[-1].number + 1 if self.changes else 1
+        self.changes.append(
+            runner_pb2.TransactionChanged(transaction=told.SerializeToString(), reason=reason, number=number)
+        )
+        self.tell(transaction_changed=self.changes[-1])
+
+    def start_transaction(self, operation_id: str) -> str:
+        """Let an operation begin that begins its transaction; return the transaction's id."""
+        transaction_id = self.journal[operation_id].submit.transaction_id
+        self.transaction(transaction_id, Transaction.STATE_OPEN)
+        self.start(operation_id)
+        return transaction_id
 
     def evict(self, operation_id: str, count: int) -> None:
         """Forget the first events of an operation."""
@@ -216,6 +257,7 @@ class ScriptedSupervisor:
                 last_sequence=record.dropped + len(record.events),
                 first_kept_sequence=record.dropped + 1,
                 effects_lost=record.effects_lost,
+                outcome=record.outcome_now if record.finished else 0,
             )
             for name, record in self.journal.items()
             if self.listed and not (record.finished and not record.events)
@@ -226,13 +268,21 @@ class ScriptedSupervisor:
             "execution_count": self.execution_count,
             "operations": summaries,
             "last_replaced": self.replaced,
+            "replacements": self.replacements[-64:],
+            "transactions": self.changes[-64:],
             "sandbox_id": self.sandbox_id,
             "boot_id": self.boot_id,
         }
         wire.hello(**{**fields, **self.hello})
+        self._told = (len(self.replacements), len(self.changes))
         return {name: record.dropped + len(record.events) for name, record in self.journal.items()}
 
     def _catch_up(self, seen: dict[str, int]) -> None:
+        replacements, changes = self._told
+        for replaced in self.replacements[replacements:]:
+            self.tell(interpreter_replaced=replaced)
+        for changed in self.changes[changes:]:
+            self.tell(transaction_changed=changed)
         for name, record in self.journal.items():
             told = seen.get(name, 0)
             fresh = record.events[max(0, told - record.dropped) :]
@@ -251,10 +301,29 @@ class ScriptedSupervisor:
             self.session_id = request.assign.session_id
         elif kind == "reset":
             self.execution_count = 0
+        elif kind == "begin_transaction":
+            begin = request.begin_transaction
+            if self.opens:
+                self.transaction(
+                    begin.transaction_id, Transaction.STATE_OPEN, include_files=begin.include_files
+                )
+        elif kind == "end_transaction":
+            self._end_transaction(request.end_transaction, reply)
         elif kind in ("fetch", "get_operation", "cancel"):
             self._about(getattr(request, kind), reply)
         if self.answer(request, reply):
             wire.send(reply=reply)
+
+    def _end_transaction(self, end: runner_pb2.EndTransaction, reply: runner_pb2.Reply) -> None:
+        newest = transaction_pb2.Transaction()
+        if self.changes:
+            newest.ParseFromString(self.changes[-1].transaction)
+        if newest.transaction_id != end.transaction_id or newest.state != Transaction.STATE_OPEN:
+            reply.failure.reason = "NO_SUCH_TRANSACTION"
+        elif end.commit:
+            self.transaction(end.transaction_id, Transaction.STATE_COMMITTED, "commit")
+        else:
+            self.transaction(end.transaction_id, Transaction.STATE_ROLLED_BACK, "rollback")
 
     def _about(
         self, asked: runner_pb2.Fetch | runner_pb2.GetOperation | runner_pb2.Cancel, reply: runner_pb2.Reply

@@ -26,7 +26,7 @@ REPLACEMENTS_PER_OPERATION = 8
 
 _REPLACEMENTS_AT_LEAST = 1000
 
-_STOPPED = ("timeout", "cancel", "rollback")
+_STOPPED = ("timeout", "cancel", "rollback", "rewind")
 """Reasons of an interpreter that was ended on purpose: when nothing was lost with it there is nothing to tell."""
 
 
@@ -36,7 +36,7 @@ class Replaced:
 
     ``lost``: operations whose effects went although nobody asked for that, oldest first. ``rewound``: it was asked for.
     ``recovered``: something died or was lost, and there is a recovery to tell. ``execution_count``: that of the session
-    now, None where only the next operation tells.
+    now, None where it goes on as it was. ``under``: the operation that it happened under, or empty.
     """
 
     reason: str
@@ -44,6 +44,7 @@ class Replaced:
     rewound: bool = False
     recovered: bool = True
     execution_count: int | None = None
+    under: str = ""
 
 
 @dataclass(slots=True)
@@ -135,6 +136,7 @@ class Mirror:
             rewound=_asked_for(newest),
             recovered=recovered,
             execution_count=self._count_after(newest),
+            under=newest.operation_id,
         )
 
     def _find_gone(self, message: runner_pb2.InterpreterReplaced, now: _Now, gone: _Gone) -> None:

@@ -71,6 +71,7 @@ class SandboxSide:
         self._meter = BackgroundMeter(clock.monotonic)
         self._uses = 0
         self._counted = 0
+        self._counts_on = ""
         self._traces: dict[str, str] = {}
         self._tasks = Tasks()
         self._ending: asyncio.Task[None] | None = None
@@ -341,7 +342,9 @@ class SandboxSide:
             lost_operations=len(replaced.lost),
             **self._keeper.names(),
         )
-        if replaced.execution_count is not None:
+        if replaced.execution_count is None:
+            self._counts_on = replaced.under
+        else:
             self._keeper.change(execution_count=replaced.execution_count)
         if replaced.rewound:
             observer.rolled_back(tenant, "rewind")
@@ -400,6 +403,8 @@ class SandboxSide:
         self._counted = entry.number
         if entry.outcome in KEPT_EFFECT or entry.outcome == _Operation.OUTCOME_PENDING:
             return number
+        if operation.operation_id == self._counts_on:
+            return number  # nothing came back, not even the count
         # The count lives in the process: what was rolled back was not counted either.
         return min(self._keeper.execution_count, number - 1)
 
