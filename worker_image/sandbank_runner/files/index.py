@@ -30,8 +30,10 @@ _YOUNG_BYTES: Final = 256 * 1024
 """Largest young file that is read."""
 _ALL_YOUNG_BYTES: Final = 1024 * 1024
 """What is read of young files for one index."""
+_YOUNG_FILES: Final = 100
+"""How many of them are read."""
 
-_open, _close, _read, _scandir = os.open, os.close, os.read, os.scandir
+_open, _close, _dup, _read, _scandir = os.open, os.close, os.dup, os.read, os.scandir
 _clock: Callable[[int], int] = time.clock_gettime_ns
 _COARSE_CLOCK: Final = 5  # CLOCK_REALTIME_COARSE: what file systems stamp with
 _KIND, _DIRECTORY, _REGULAR = 0o170000, 0o040000, 0o100000
@@ -71,7 +73,7 @@ def take(workspace: str, before: Index | None = None, limit: int = ENTRIES) -> I
     """Look at the workspace, to be compared with ``before``. Raises OSError where its top cannot be read."""
     top = _open(workspace, _TO_LIST)
     try:
-        return _take(lambda path: _open(path or ".", _TO_LIST, dir_fd=top), before, limit)
+        return _take(lambda path: _open(path, _TO_LIST, dir_fd=top) if path else _dup(top), before, limit)
     finally:
         _close(top)
 
@@ -140,12 +142,11 @@ def _list(index: Index, path: str, descriptor: int, waiting: list[str], now: int
 
 def _digests(index: Index, paths: list[str], open_directory: OpenDirectory) -> dict[str, bytes]:
     room = _ALL_YOUNG_BYTES
-    digests = {}
-    for path in paths:
+    digests = dict.fromkeys(paths, b"")
+    for path in paths[:_YOUNG_FILES]:
         signature = index.find(path)
         size = signature[2] if signature is not None else room
         if size >= min(room, _YOUNG_BYTES):
-            digests[path] = b""
             continue
         room -= size
         digests[path] = _digest(path, open_directory)

@@ -22,6 +22,7 @@ from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.snapshots import Snapshots
 from sandbank_runner.interpreter.turns import CHANNEL
 from sandbank_runner.interpreter.usage import Usage
+from sandbank_runner.interpreter.workspace_files import WorkspaceFiles
 
 seal(globals())
 
@@ -47,15 +48,16 @@ class Session:
         self._output = Output(link.descriptor, self.questions)
         self._usage = Usage()
         workspace = settings.get("workspace")
-        self._executor = Executor(
-            Namespace(),
-            self._interrupts,
-            self._output,
-            workspace if isinstance(workspace, str) else os.getcwd(),
-        )
+        if not isinstance(workspace, str):
+            workspace = os.getcwd()
+        self._files = WorkspaceFiles(workspace)
+        self._executor = Executor(Namespace(), self._interrupts, self._output, workspace)
         self._pid = _getpid()
         self._operation: str | None = None
-        self.snapshots = Snapshots(link, _users_of(settings), self._reborn)
+        self.snapshots = Snapshots(
+            link, _users_of(settings), self._output.copies, self._executor.event_loop, self._reborn
+        )
+        self.snapshots.files_since_snapshot = self._files.since_snapshot
         readers = Readers(link, self._executor.namespace.names, _users_of(settings))
         self.snapshots.sleeper_handlers["read"] = readers.read
         self._handlers = {
@@ -63,7 +65,7 @@ class Session:
             "execute": self._execute,
             "setup": self._setup,
             "input": self.questions.answered,
-            "snapshot": self.snapshots.take,
+            "snapshot": self._snapshot,
         }
         display.connect(self._publish)
         builtins.display = display.display  # type: ignore[attr-defined]
@@ -94,17 +96,27 @@ class Session:
             time.tzset()
         self._link.send({"type": "setup_done", "refused": refused})
 
+    def _snapshot(self, header: dict[str, Any], blobs: tuple[bytes, ...]) -> None:
+        if header.get("fresh_files") is True:
+            self._files.refresh()
+        self.snapshots.take(header, blobs)
+
     def _execute(self, header: dict[str, Any], blobs: tuple[bytes, ...]) -> None:
+        if header.get("fresh_files") is True:
+            self._files.refresh()
         operation = self._operation = header["operation"]
         self._usage.start()
         self.questions.begin(operation, allowed=header.get("allow_input") is True, alone=True)
+        self.snapshots.limits.lower()
         outcome = self._executor.run(blobs[0] if blobs else b"", header["execution_count"])
+        self.snapshots.limits.lift()
         self.questions.end(operation)
         self._operation = None
         self._send_done(operation, outcome)
 
     def _send_done(self, operation: str, outcome: Outcome) -> None:
         seconds, peak = self._usage.stop()
+        files, files_truncated = self._files.since_operation()
         self._say(
             {
                 "type": "done",
@@ -115,6 +127,8 @@ class Session:
                 "interrupted": outcome.interrupted,
                 "cpu_seconds": seconds,
                 "peak_memory_bytes": peak,
+                "files": files,
+                "files_truncated": files_truncated,
             },
             tuple(outcome.result.values()),
         )
