@@ -103,6 +103,10 @@ class Executor:
             interrupts.raised = None
         return outcome
 
+    def event_loop(self) -> object:
+        """Return the session's event loop, None where no cell has awaited so far."""
+        return self._loop.loop
+
     def reborn(self) -> None:
         """This process is another one, forked off between two cells to go on with the next."""
         self._pid = _getpid()

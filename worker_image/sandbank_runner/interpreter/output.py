@@ -76,8 +76,9 @@ class Output:
     def __init__(self, channel: int, questions: Questions) -> None:
         """Take over descriptors 0, 1 and 2; ``channel`` is the supervisor's, whose turn displays are."""
         self._questions = questions
-        self._copies = tuple((fcntl(number, F_DUPFD_CLOEXEC, _LOWEST_COPY), number) for number in (0, 1, 2))
-        self.turns = Turns(channel, {number: copy for copy, number in self._copies if number})
+        self.copies = tuple((fcntl(number, F_DUPFD_CLOEXEC, _LOWEST_COPY), number) for number in (0, 1, 2))
+        """Where the copy of each descriptor lies."""
+        self.turns = Turns(channel, {number: copy for copy, number in self.copies if number})
         self.stdout = self.stderr = self.stdin = _closed()
         for name in ("stdout", "stderr"):
             # C code's line goes out with its end, as it would on a terminal; later is too late.
@@ -99,7 +100,7 @@ class Output:
         if getattr(sys, "stdin", None) is not self.stdin or _is_closed(self.stdin):
             self.stdin = sys.stdin = Stdin(self._questions)
             sys.__stdin__ = self.stdin  # type: ignore[misc]
-        for copy, number in self._copies:  # last: an object that was replaced may have closed them
+        for copy, number in self.copies:  # last: an object that was replaced may have closed them
             try:  # noqa: SIM105 - contextlib looks builtins up that user code may have changed
                 _dup2(copy, number)
             except OSError:

@@ -18,7 +18,6 @@ import signal
 import struct
 import threading
 from dataclasses import dataclass
-from typing import Any
 
 from sandbank_runner.walls.numbers import number_of
 from sandbank_runner.walls.system_calls import (
@@ -34,6 +33,9 @@ _CLONE_CHILD_CLEARTID = 0x0020_0000
 _CLONE_CHILD_SETTID = 0x0100_0000
 _PR_GET_TID_ADDRESS = 40
 _PID = struct.Struct("i")
+# Looked up before user code runs, which may replace them: interpreters fork beside it.
+_FLAGS = _CLONE_PARENT | _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID | int(signal.SIGCHLD)
+_main_thread, _native_id = threading.main_thread, threading.get_native_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +75,11 @@ def fork_sibling(thread: NativeThread) -> int:
     """
     if not thread.tid_address:
         return _fork_twice()
-    flags = _CLONE_PARENT | _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID | signal.SIGCHLD
     number = number_of("clone")
     if MACHINE == "x86_64":  # flags, stack, parent_tid, child_tid, tls
-        pid = system_call(number, flags, 0, 0, thread.tid_address, 0)
+        pid = system_call(number, _FLAGS, 0, 0, thread.tid_address, 0)
     else:  # flags, stack, parent_tid, tls, child_tid
-        pid = system_call(number, flags, 0, 0, 0, thread.tid_address)
+        pid = system_call(number, _FLAGS, 0, 0, 0, thread.tid_address)
     if pid == 0:
         system_call(number_of("set_robust_list"), thread.robust_list, thread.robust_list_bytes)
         _correct_thread_id()
@@ -129,5 +130,4 @@ def _fork_twice() -> int:
 
 def _correct_thread_id() -> None:
     """Make ``threading`` show the child's id; ``os.fork`` would have done it by a hook."""
-    main_thread: Any = threading.main_thread()
-    main_thread._set_native_id()  # noqa: SLF001 - what threading itself calls after a fork
+    vars(_main_thread())["_native_id"] = _native_id()

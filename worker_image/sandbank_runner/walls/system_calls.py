@@ -24,10 +24,13 @@ _prctl.argtypes = [ctypes.c_int] + [ctypes.c_ulong] * 4
 _ANY_UNSIGNED = 0xFFFF_FFFF_FFFF_FFFF
 
 
+_get_errno, _strerror = ctypes.get_errno, os.strerror  # what user code may replace later
+
+
 def failure() -> OSError:
     """Return the error that the last call left in ``errno``."""
-    number = ctypes.get_errno()
-    return OSError(number, os.strerror(number))
+    number = _get_errno()
+    return OSError(number, _strerror(number))
 
 
 def system_call(number: int, *arguments: int) -> int:

@@ -9,77 +9,129 @@ from typing import Any
 
 from sandbank_runner.interpreter.link import Link
 from sandbank_runner.interpreter.sealed import give_back, put_back, seal
+from sandbank_runner.interpreter.snapshots import files, losses, multiprocess, timers
+from sandbank_runner.interpreter.snapshots.descriptors import look
+from sandbank_runner.interpreter.snapshots.limits import Limits
+from sandbank_runner.interpreter.snapshots.loops import own_pairs
+from sandbank_runner.interpreter.snapshots.record import Record
 from sandbank_runner.interpreter.snapshots.sleeping import Handler, Sleeper
-from sandbank_runner.walls.clone import fork_sibling, native_thread, thread_count
+from sandbank_runner.interpreter.snapshots.threads import Threads
+from sandbank_runner.walls.clone import fork_sibling, native_thread
 
 seal(globals())
 
-_close = os.close
+_close, _fstat, _lseek = os.close, os.fstat, os.lseek
 _gc_disable, _gc_enable, _gc_isenabled = gc.disable, gc.enable, gc.isenabled
+_fork = fork_sibling
 
 
 class Snapshots:
     """Takes the snapshots of one session, in whatever generation it is.
 
+    ``copies`` says where the copies of descriptors 0, 1 and 2 lie. ``loop`` returns the session's event loop or None.
     ``reborn`` is called in each sleeper: it is another process, and all that remembers a pid must forget it.
     """
 
-    def __init__(self, link: Link, users: tuple[int, int] | None, reborn: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        link: Link,
+        users: tuple[int, int] | None,
+        copies: tuple[tuple[int, int], ...],
+        loop: Callable[[], object],
+        reborn: Callable[[], None],
+    ) -> None:
         self._link = link
+        self._loop = loop
         self._thread = native_thread()
+        self._threads = Threads()
+        self._own = frozenset([0, 1, 2, link.descriptor, *(copy for copy, _ in copies)])
+        self._pipes = frozenset(
+            (status.st_dev, status.st_ino) for status in [_fstat(copy) for copy, number in copies if number]
+        )
+        self.limits = Limits()
         self.sleeper_handlers: dict[str, Handler] = {}
         """What a sleeper does besides waking up, by the message's type; as the session's own handlers."""
         self.files_since_snapshot: Callable[[], tuple[list[list[Any]], bool]] = _no_files
         """What the workspace shows against its index, asked at a thaw: ([[path, kind]], truncated)."""
-        self._sleeper = Sleeper(link, users, reborn, self)
+        self._sleeper = Sleeper(link, users, copies, reborn, self)
 
     def take(self, header: dict[str, Any], _blobs: tuple[bytes, ...]) -> None:
-        """Fork a sleeper onto the channel that came with the message. Returns in it too, once it is awake."""
-        changed = put_back()
-        try:
-            self._take(header["snapshot"])
-        finally:
-            give_back(changed)
+        """Fork a sleeper onto the channel that came with the message. Returns in it too, once it is awake.
 
-    def _take(self, snapshot: int) -> None:
+        Expects all signals to be blocked.
+        """
+        snapshot: int = header["snapshot"]
         descriptors = self._link.take_descriptors()
-        if len(descriptors) != 1:
-            self._refuse(snapshot, "descriptors", "no descriptor is left for the channel")
-            return
-        channel = descriptors[0]
+        changed = put_back()
         collecting = _gc_isenabled()
         _gc_disable()  # it would run finalizers, in the sleeper too
         try:
-            self._fork(snapshot, channel)
+            if len(descriptors) == 1:
+                self._take(snapshot, descriptors[0])
+            else:
+                self._refuse(snapshot, "descriptors", "no descriptor is left for the channel")
         finally:
             if collecting:
                 _gc_enable()
+            give_back(changed)
 
-    def _fork(self, snapshot: int, channel: int) -> None:
-        if thread_count() > 1:
-            _close(channel)
-            self._refuse(snapshot, "threads", "threads of the user's are running")
-            return
+    def _take(self, snapshot: int, channel: int) -> None:
         try:
-            pid = fork_sibling(self._thread)
-        except OSError as error:
+            names = self._threads.others()
+            record = None if names else self._look(channel)
+        except Exception as error:  # the kernel's refusal, or a user's audit hook: nothing has changed
             _close(channel)
-            self._refuse(snapshot, "fork", str(error))
+            self._refuse(snapshot, "fork", f"{type(error).__name__}: {error}"[:1000])
             return
+        if record is None:
+            _close(channel)
+            self._refuse(snapshot, "threads", "other threads are running", names)
+            return
+        soft = self.limits.lift_processes()
+        try:
+            pid = _fork(self._thread)
+        except OSError as error:
+            pid = -1
+            problem = str(error)
+        self.limits.lower_processes(soft)
         if pid == 0:
-            self._sleeper.sleep(snapshot, channel)
+            self._sleeper.sleep(snapshot, channel, record)
             return
         _close(channel)
-        self._link.send({"type": "snapshot_taken", "snapshot": snapshot, "pid": pid})
+        if pid > 0:
+            self._link.send({"type": "snapshot_taken", "snapshot": snapshot, "pid": pid})
+        else:
+            self._refuse(snapshot, "fork", problem)
 
-    def _refuse(self, snapshot: int, reason: str, message: str, threads: tuple[str, ...] = ()) -> None:
+    def _look(self, channel: int) -> Record:
+        """Write out what regular files are still to get, and note what a fork shares or leaves behind."""
+        tracker, server = multiprocess.tracker_pipe(), multiprocess.server_pipe()
+        own = self._own | {channel, tracker}
+        found = look(own, self._pipes)
+        if found.writes():
+            files.write_out(found.files)
+            for file in found.files:
+                file.offset = _lseek(file.descriptor, 0, os.SEEK_CUR)
+        keep = own_pairs(found, self._loop())
+        return Record(
+            files=found.files,
+            dead=[stream for stream in found.streams if stream.descriptor not in keep],
+            unnamed=frozenset([server]),
+            epolls=found.epolls,
+            locked=found.locked,
+            clocks=found.clocks,
+            timers=timers.look(),
+            children=losses.children(multiprocess.helper_pids()),
+        )
+
+    def _refuse(self, snapshot: int, reason: str, message: str, threads: list[str] | None = None) -> None:
         self._link.send(
             {
                 "type": "snapshot_refused",
                 "snapshot": snapshot,
                 "reason": reason,
                 "message": message,
-                "threads": list(threads),
+                "threads": threads or [],
             }
         )
 
