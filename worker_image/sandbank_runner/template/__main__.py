@@ -37,6 +37,7 @@ def main() -> NoReturn:
     process_flags.die_with_parent()
     forget_origin()
     import sandbank_runner.files.helper
+    import sandbank_runner.files.keeper
     import sandbank_runner.interpreter  # noqa: F401 - a fork finds them imported
 
     failed, milliseconds = preload(config.preload)

@@ -73,20 +73,42 @@ def become_interpreter(origin: Origin, channel: int, stdout: int, stderr: int) -
 
 def become_file_helper(origin: Origin, connection: int) -> NoReturn:
     """Serve one file request on ``connection``, in the child of a clone with all signals blocked."""
+
+    def serve(sock: socket.socket) -> None:
+        from sandbank_runner.files.helper import serve
+
+        signal.alarm(_FILE_REQUEST_SECONDS)
+        serve(sock, origin.config.workspace)
+
+    _become_servant(origin, connection, "files", memory_order.HISTORY, serve)
+
+
+def become_keeper(origin: Origin, connection: int) -> NoReturn:
+    """Keep copies of the workspace until ``connection`` ends, likewise. Without it nothing can be brought back."""
+
+    def serve(sock: socket.socket) -> None:
+        from sandbank_runner.files.keeper import serve
+
+        serve(sock, origin.config.workspace)
+
+    _become_servant(origin, connection, "keeper", memory_order.RESTORE_POINT, serve)
+
+
+def _become_servant(
+    origin: Origin, connection: int, name: str, score: int, serve: Callable[[socket.socket], None]
+) -> NoReturn:
+    """Act on files as user code does, out of its reach."""
     code = WALLS_FAILED
     try:
         os.setsid()
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         _arrange_descriptors(origin, connection, nothing, nothing)
         ruleset = origin.plan.files_ruleset
-        _put_up_walls(origin, become=users.become_file_helper, score=memory_order.HISTORY, ruleset=ruleset)
-        process_flags.set_name("files")
+        _put_up_walls(origin, become=users.become_file_helper, score=score, ruleset=ruleset)
+        process_flags.set_name(name)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        signal.alarm(_FILE_REQUEST_SECONDS)
         code = _ENDED
-        from sandbank_runner.files.helper import serve
-
-        serve(socket.socket(fileno=CHANNEL), origin.config.workspace)
+        serve(socket.socket(fileno=CHANNEL))
         code = 0
     except BaseException as error:
         _complain(error)

@@ -6,11 +6,11 @@ import os
 import platform
 import signal
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 from sandbank_runner.channel import Channel, ChannelViolation, Message
 from sandbank_runner.template import sweeping
-from sandbank_runner.template.birth import Origin, become_file_helper, become_interpreter
+from sandbank_runner.template.birth import Origin, become_file_helper, become_interpreter, become_keeper
 from sandbank_runner.walls import clone, memory_order
 from sandbank_runner.walls.users import Users
 
@@ -20,7 +20,7 @@ class CommandError(Exception):
 
 
 class TemplateServer:
-    """Serves ``fork``, ``files``, ``sweep``, ``sweep_others`` and ``protect``."""
+    """Serves ``fork``, ``files``, ``keeper``, ``sweep``, ``sweep_others`` and ``protect``."""
 
     def __init__(self, channel: Channel, origin: Origin) -> None:
         self._channel = channel
@@ -28,7 +28,8 @@ class TemplateServer:
         self._thread = clone.native_thread()
         self._commands: Mapping[str, Callable[[Message], dict[str, Any]]] = {
             "fork": self._fork,
-            "files": self._files,
+            "files": lambda message: self._serve_files(message, become_file_helper),
+            "keeper": lambda message: self._serve_files(message, become_keeper),
             "sweep": self._sweep,
             "sweep_others": self._sweep_others,
             "protect": self._protect,
@@ -70,11 +71,11 @@ class TemplateServer:
             become_interpreter(self._origin, channel, stdout, stderr)
         return {"type": "forked", "pid": pid}
 
-    def _files(self, message: Message) -> dict[str, Any]:
+    def _serve_files(self, message: Message, become: Callable[[Origin, int], NoReturn]) -> dict[str, Any]:
         (connection,) = _descriptors(message, 1)
         pid = self._clone()
         if pid == 0:
-            become_file_helper(self._origin, connection)
+            become(self._origin, connection)
         return {"type": "forked", "pid": pid}
 
     def _clone(self) -> int:

@@ -246,6 +246,34 @@ def test_a_file_helper_serves_one_request_and_ends(sandbox: Sandbox):
             frames.receive()
 
 
+def test_a_keeper_serves_until_its_socket_ends(sandbox: Sandbox):
+    """It brings the workspace back from behind the walls of a file helper, and dies late when memory runs out."""
+    (sandbox.workspace / "d").mkdir()
+    (sandbox.workspace / "d" / "f").write_text("abc")
+    (sandbox.workspace / "closed").mkdir(mode=0)
+    ours, theirs = socket.socketpair()
+    ours.settimeout(30)
+    pid = sandbox.ask("keeper", (theirs.fileno(),))["pid"]
+    theirs.close()
+    with ours:
+        frames = FrameSocket(ours)
+        frames.send(pack_header({"request": "base", "number": 1, "limit": 1000}))
+        assert parse_header(frames.receive()[1])["copied_bytes"] == 3
+        assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "300\n"
+        (sandbox.workspace / "d" / "f").write_text("changed")
+        (sandbox.workspace / "d").rename(sandbox.workspace / "e")
+        (sandbox.workspace / "closed").rmdir()
+        os.mkfifo(sandbox.workspace / "fifo")
+        frames.send(pack_header({"request": "restore", "number": 1}))
+        assert parse_header(frames.receive()[1]) == {"written_bytes": 3}
+        assert sorted(path.name for path in sandbox.workspace.iterdir()) == ["closed", "d"]
+        assert (sandbox.workspace / "d" / "f").read_text() == "abc"
+        assert (sandbox.workspace / "closed").stat().st_mode & 0o777 == 0
+    deadline = time.monotonic() + 20
+    while pid in sandbox.processes():
+        assert time.monotonic() < deadline, "the keeper outlived its socket"
+
+
 def test_the_score_of_an_interpreter_can_be_set(sandbox: Sandbox):
     """And a wrong request is an answer."""
     child = sandbox.fork()
