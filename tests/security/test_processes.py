@@ -81,6 +81,6 @@ def test_user_code_sees_its_own_rights_alike(sandbox: Sandbox):
     assert kinds == {"/dev/null", "pipe", "socket"}
     assert len({link for link in seen["links"].values() if link.startswith("socket")}) == 1
     assert len({link for link in seen["links"].values() if link.startswith("pipe")}) == 2
-    assert (seen["limit"], seen["core"], seen["cwd"]) == ([128, 128], [0, 0], "/workspace")
+    assert (seen["limit"], seen["core"], seen["cwd"]) == ([128, 132], [0, 0], "/workspace")
     assert (seen["nice"], seen["cpus"]) == (10, 1)
     assert "SANDBANK_SANDBOX" not in seen["environ"]

@@ -15,11 +15,8 @@ from collections.abc import Collection, Iterator
 from sandbank_runner.walls.processes import living, pids, uids
 from sandbank_runner.walls.users import NOBODY, Users
 
-_ROUNDS = 50
-"""Looks before all are stopped first: a chain of forks is caught in a handful."""
-
-_EMPTY_LOOKS = 2
-"""Looks in a row that must find nothing: what forks on and on can be ahead of one reading of /proc."""
+_ROUNDS = 10
+"""Looks before all are stopped first: a chain of forks is caught in a handful, or not at all."""
 
 _PAUSE_SECONDS = 0.0002
 """For what was killed to die."""
@@ -38,12 +35,12 @@ def sweep_others(users: Users, keep: Collection[tuple[int, int]]) -> None:
     """
     kept = frozenset(keep)
     with _acting_as_code(users, real=users.sleeper):
-        empty = 0
+        before: set[int] = set()
         for _ in range(_ROUNDS):
-            found = list(_others(users, kept))
-            empty = 0 if found else empty + 1
-            if empty == _EMPTY_LOOKS:
+            found, dead = _others(users, kept)
+            if not found and dead <= before:
                 return
+            before = dead
             for pid in found:
                 _signal(pid, signal.SIGKILL)
             if found:
@@ -51,24 +48,33 @@ def sweep_others(users: Users, keep: Collection[tuple[int, int]]) -> None:
     with _acting_as_code(users, real=users.template):
         _signal(-1, signal.SIGSTOP)  # nothing forks any more
     with _acting_as_code(users, real=users.sleeper):
-        for pid in _others(users, kept):
-            _signal(pid, signal.SIGKILL)
+        while found := _others(users, kept)[0]:
+            for pid in found:
+                _signal(pid, signal.SIGKILL)
+            time.sleep(_PAUSE_SECONDS)
     with _acting_as_code(users, real=users.template):
         _signal(-1, signal.SIGCONT)
 
 
-def _others(users: Users, kept: frozenset[tuple[int, int]]) -> Iterator[int]:
-    """Find processes with user code's or the sleepers' uid that are neither kept, nor sleepers, nor file helpers."""
+def _others(users: Users, kept: frozenset[tuple[int, int]]) -> tuple[set[int], set[int]]:
+    """Return the processes with user code's or the sleepers' uid that are neither kept, nor sleepers, nor file helpers.
+
+    First those that live, then those that were dead when it came to them, or gone: each may have forked before.
+    """
     spared = ((users.sleeper, users.code, users.sleeper), (NOBODY, users.code, NOBODY))
     ours = {users.code, users.sleeper}
-    own = os.getpid()
+    found, dead = set(), set()
     for pid in pids():
-        found = None if pid == own else uids(pid)
-        if found is None or found in spared or ours.isdisjoint(found):
-            continue
-        process = living(pid)
-        if process is not None and (pid, process.start_time) not in kept:
-            yield pid
+        owners = uids(pid)
+        if owners is None:
+            dead.add(pid)
+        elif owners not in spared and not ours.isdisjoint(owners):
+            process = living(pid)
+            if process is None:
+                dead.add(pid)
+            elif (pid, process.start_time) not in kept and pid != os.getpid():
+                found.add(pid)
+    return found, dead
 
 
 @contextlib.contextmanager

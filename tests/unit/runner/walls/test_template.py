@@ -167,7 +167,7 @@ def test_an_interpreter_is_a_child_of_the_supervisor_with_nothing_of_its_own_but
     assert found[0] == "/dev/null"
     assert set(listed.values()) == set(found)  # the interpreter's spare copies, and nothing of anybody else's
     assert child.value("os.get_inheritable(250)") is False
-    assert child.value("resource.getrlimit(resource.RLIMIT_NOFILE)") == [1024, 1024]
+    assert child.value("resource.getrlimit(resource.RLIMIT_NOFILE)") == [1024, 1028]
     assert child.value("resource.getrlimit(resource.RLIMIT_CORE)") == [0, 0]
     assert child.value("os.nice(0)") >= 10
     assert child.value("len(os.sched_getaffinity(0))") == 1
