@@ -29,6 +29,8 @@ seal(globals())
 
 PREVIEW_SECONDS = 0.5
 """What the ``__repr__`` of one variable may take for its preview."""
+PREVIEWS_SECONDS = 3.0
+"""What those of all variables may take together; then the rest have none."""
 NOT_SHOWN = OWN_NAMES | {"__", "___", "_dh", "_exit_code"}
 """Names that are the interpreter's, and those that its magics leave."""
 TOO_SLOW = "<preview unavailable: repr took too long>"
@@ -49,7 +51,7 @@ def answer(link: Link, header: dict[str, Any], names: dict[str, Any], patience: 
     try:
         if _getrecursionlimit() < _RECURSION_ROOM:
             _setrecursionlimit(_RECURSION_ROOM)
-        reader = Reader(link, names, patience, bare=header.get("bare") is True)
+        reader = Reader(link, names, patience, skip=header.get("skip", []), bare=header.get("bare") is True)
         if header["what"] == "list":
             reader.describe_all(header)
         else:
@@ -72,12 +74,20 @@ def is_shown(name: object) -> bool:
 
 
 class Reader:
-    """Looks at the variables of one namespace. ``bare``: only at what needs neither sizes nor user code."""
+    """Looks at the variables of one namespace.
 
-    def __init__(self, link: Link, names: dict[str, Any], patience: Patience, *, bare: bool) -> None:
+    The ``__repr__`` of those named in ``skip`` is not called for a preview. ``bare``: that of none is, and no sizes are
+    taken.
+    """
+
+    def __init__(
+        self, link: Link, names: dict[str, Any], patience: Patience, *, skip: list[str], bare: bool
+    ) -> None:
         self._link = link
         self._names = names
+        self._skip = skip
         self._bare = bare
+        self._previews_left = PREVIEWS_SECONDS
         self._patience = patience
         self._sizes = Sizes(names)
         self._items: list[dict[str, Any]] = []
@@ -112,7 +122,7 @@ class Reader:
             self._no_value("missing", "the name is not bound")
             return
         value = self._names[name]
-        if form == REPR or header.get("no_preview"):
+        if form == REPR:
             item = self._begin(name, value)
             self._turn_to(item)
             self._know(item, value)
@@ -146,7 +156,7 @@ class Reader:
         try:
             item["preview"] = preview(value, None)
         except UserCode:
-            if self._bare:
+            if self._bare or name in self._skip:
                 item["preview"] = NO_PREVIEW
             else:
                 self._turn_to(item)
@@ -171,12 +181,17 @@ class Reader:
             return otherwise
 
     def _ask(self, value: object) -> str:
+        if self._previews_left <= 0:
+            return TOO_SLOW
+        begin = _monotonic()
         try:
-            return str(self._patience.call(preview, value, repr, seconds=PREVIEW_SECONDS))
+            return str(self._patience.call(preview, value, repr, seconds=min(PREVIEW_SECONDS, self._previews_left)))
         except TookTooLong:
             return TOO_SLOW
         except BaseException as error:
             return cut(f"<repr failed: {_brief(error)}>")
+        finally:
+            self._previews_left -= _monotonic() - begin
 
     def _turn_to(self, item: dict[str, Any]) -> None:
         self._flush(dict(item))

@@ -103,5 +103,5 @@ def test_a_preview_that_hangs_can_be_left_out(interpreter: Interpreter):
     )
     first = Reading(interpreter, {**GET, "name": "d", "form": "mime"}).finish()
     assert (first.at[-1]["name"], first.last) == ("d", {})
-    second = value(interpreter, "d", form="mime", no_preview=True)
+    second = value(interpreter, "d", form="mime", skip=["d"])
     assert (second.items["d"]["preview"], second.data) == ("<preview unavailable>", b"h")
