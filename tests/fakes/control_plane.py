@@ -173,14 +173,21 @@ class Connection:
                 return answer.reply
 
     def submit(
-        self, operation_id: str, code: str, *, timeout: float = 60.0, max_output_bytes: int = 8 << 20
+        self,
+        operation_id: str,
+        code: str,
+        *,
+        timeout: float = 60.0,
+        max_output_bytes: int = 8 << 20,
+        **more: Any,
     ) -> None:
-        """Queue an operation."""
+        """Queue an operation; ``more`` are further fields of Submit."""
         submit = pb.Submit(
             operation_id=operation_id,
             code=code,
             timeout=seconds(timeout),
             max_output_bytes=max_output_bytes,
+            **more,
         )
         submit.create_time.FromNanoseconds(1_700_000_000_000_000_000)
         self.send(submit=submit)

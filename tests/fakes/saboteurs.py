@@ -38,12 +38,26 @@ class Honest:
                 os._exit(0)
             if message.header["type"] == "setup":
                 self.setup(message.header["env"])
+            elif message.header["type"] == "snapshot":
+                self.snapshot(message.header["snapshot"], message.descriptors[0])
             else:
                 self.execute(message.header["operation"], message.blobs[0].decode())
 
     def setup(self, env: Mapping[str, str]) -> None:
         os.environ.update(env)
         self.channel.send({"type": "setup_done"})
+
+    def snapshot(self, number: int, descriptor: int) -> None:
+        os.close(descriptor)
+        self.channel.send(
+            {
+                "type": "snapshot_refused",
+                "snapshot": number,
+                "reason": "fork",
+                "message": "none today",
+                "threads": [],
+            }
+        )
 
     def execute(self, operation: str, code: str) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

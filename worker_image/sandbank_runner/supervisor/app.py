@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Sequence
 
 from sandbank_runner.supervisor import cgroup
 from sandbank_runner.supervisor.boot import Booted
@@ -25,6 +26,7 @@ from sandbank_runner.supervisor.reaper import Reaper
 from sandbank_runner.supervisor.session import Session
 from sandbank_runner.supervisor.sweep import kill_descendants
 from sandbank_runner.supervisor.template_process import TemplateDied, TemplateProcess
+from sandbank_runner.supervisor.user_processes import UserProcesses, start_time
 from sandbank_runner.v1.runner_pb2 import Assign, FromRunner, Hello, Pong, ToRunner
 
 PRELOAD_SECONDS = 300.0
@@ -51,10 +53,18 @@ class Supervisor:
         self._template = TemplateProcess(
             loop, booted.template_socket, booted.template_pid, lambda how: self.end(EXIT_TEMPLATE, how)
         )
-        self._interpreters = Interpreters(loop, self._template, self._reaper, self._sweep, self._memory_kills)
+        self._files = FileConnections(loop, self._template, self._reaper)
+        self._interpreters = Interpreters(
+            loop,
+            self._template,
+            self._reaper,
+            helpers=self._files.helpers,
+            processes=lambda ours: UserProcesses(ours, self._sweep, self._sweep_others),
+            sleeper_uid=config.users.sleeper if config.users else None,
+            memory_kills=self._memory_kills,
+        )
         self._link = Link(loop, config.socket_path, self)
         self._publisher = EventPublisher(loop, self._link)
-        self._files = FileConnections(loop, self._template, self._reaper)
         self._desk = ControlDesk(loop, self)
         self._orphan: asyncio.TimerHandle | None = None
 
@@ -218,6 +228,19 @@ class Supervisor:
             await self._template.sweep()
         else:
             kill_descendants({self._template.pid, *self._files.helpers})
+
+    async def _sweep_others(self, keep: Sequence[tuple[int, int]]) -> None:
+        """Kill every process of the user but those, and but what sleeps."""
+        if self._config.mode == "container":
+            if keep:
+                await self._template.sweep_others(keep)
+            else:
+                await self._template.sweep(keep_sleepers=True)
+        else:
+            kept = {pid for pid, start in keep if start_time(pid) == start}
+            kill_descendants(
+                {self._template.pid, *self._files.helpers, *self._interpreters.snapshots.living, *kept}
+            )
 
     def _memory_kills(self) -> int:
         return (self._group.out_of_memory_kills() or 0) if self._group else 0

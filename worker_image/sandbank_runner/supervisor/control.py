@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Protocol
 
 from sandbank_runner.supervisor.interpreter_messages import escaped
+from sandbank_runner.supervisor.refusals import Refusal
 from sandbank_runner.supervisor.session import Session
-from sandbank_runner.v1.runner_pb2 import Assign, Failure, FromRunner, Page, Pong, Reply, Reset, ToRunner
+from sandbank_runner.v1.runner_pb2 import Assign, Failure, FromRunner, Page, Pong, Reply, ToRunner
 
 _ABOUT_OPERATIONS = ("fetch", "cancel", "get_operation")
+_ABOUT_STATE = ("reset", "rewind", "begin_transaction", "end_transaction")
 
 _UNKNOWN = Failure(reason="OPERATION_NOT_FOUND", message="the sandbox knows no operation of this id")
 _NOT_ASSIGNED = Failure(reason="SESSION_NOT_FOUND", message="the sandbox has no session yet")
@@ -53,8 +55,12 @@ class ControlDesk:
             session.submit(request.submit)
             return
         reply = Reply(request_id=request.request_id)
-        if kind == "reset":
-            self._reset(request.reset, reply, send)
+        if kind in _ABOUT_STATE:
+            if session is None:
+                reply.failure.CopyFrom(_NOT_ASSIGNED)
+                _send(reply, send)
+            else:
+                self._change(session, request, reply, send)
             return
         if kind == "assign":
             self._assign(request.assign, reply)
@@ -106,26 +112,58 @@ class ControlDesk:
         elif session.assign.session_id != assign.session_id:
             reply.failure.CopyFrom(_ASSIGNED)
 
-    def _reset(self, reset: Reset, reply: Reply, send: Callable[[bytes], None]) -> None:
-        session = self._sandbox.session
-        if session is None:
-            reply.failure.CopyFrom(_NOT_ASSIGNED)
-            _send(reply, send)
-            return
+    def _change(
+        self, session: Session, request: ToRunner, reply: Reply, send: Callable[[bytes], None]
+    ) -> None:
+        """Do what takes its time and is answered when it is done."""
 
-        done = session.reset(_nothing if reset.keep_files else self._sandbox.clean_workspace)
-
-        async def work() -> None:
-            try:
-                await done
-            except Exception as error:  # whatever it is, the control plane waits for an answer
-                message = f"the workspace could not be emptied: {error}"
-                reply.failure.CopyFrom(Failure(reason="BUG", message=escaped(message[:500])))
+        def answer(found: bytes | Refusal) -> None:
+            if isinstance(found, Refusal):
+                reply.failure.CopyFrom(_failure(found))
+            else:
+                reply.transaction = found
             _send(reply, send)
 
-        task = self._loop.create_task(work())
+        kind = request.WhichOneof("message")
+        if kind == "begin_transaction":
+            session.begin(request.begin_transaction, answer)
+        elif kind == "end_transaction":
+            session.end(request.end_transaction, answer)
+        elif kind == "reset":
+            nothing = _nothing if request.reset.keep_files else self._sandbox.clean_workspace
+            self._start(self._reset(session.reset(nothing), reply, send))
+        else:
+            done = session.rewind(request.rewind.operation_id)
+            if done is None:
+                reply.failure.CopyFrom(_UNKNOWN)
+                _send(reply, send)
+            else:
+                self._start(self._rewind(done, reply, send))
+
+    async def _reset(self, done: Awaitable[None], reply: Reply, send: Callable[[bytes], None]) -> None:
+        try:
+            await done
+        except Exception as error:  # whatever it is, the control plane waits for an answer
+            message = f"the workspace could not be emptied: {error}"
+            reply.failure.CopyFrom(Failure(reason="BUG", message=escaped(message[:500])))
+        _send(reply, send)
+
+    async def _rewind(
+        self, done: Awaitable[Refusal | None], reply: Reply, send: Callable[[bytes], None]
+    ) -> None:
+        refusal = await done
+        if refusal is not None:
+            reply.failure.CopyFrom(_failure(refusal))
+        _send(reply, send)
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _failure(refusal: Refusal) -> Failure:
+    return Failure(reason=refusal.reason, message=escaped(refusal.message[:500]), names=refusal.names)
 
 
 def _send(reply: Reply, send: Callable[[bytes], None]) -> None:

@@ -14,7 +14,6 @@ from sandbank.v1.execution_pb2 import (
     Started,
 )
 from sandbank.v1.execution_pb2 import Operation as OperationMessage
-from sandbank.v1.transaction_pb2 import ISOLATION_PROCESS, TX_POLICY_NONE
 
 from sandbank_runner.supervisor.journal import Record
 from sandbank_runner.supervisor.operations import Operation
@@ -87,8 +86,9 @@ class EventBuilder:
         message.operation_id = operation.operation_id
         message.state = int(operation.state)  # type: ignore[assignment]
         message.outcome = int(operation.outcome)  # type: ignore[assignment]
-        message.tx_policy = TX_POLICY_NONE
-        message.isolation = ISOLATION_PROCESS
+        message.tx_policy = int(operation.policy)  # type: ignore[assignment]
+        message.isolation = int(operation.isolation)  # type: ignore[assignment]
+        message.transaction_id = operation.transaction_id
         message.execution_count = operation.execution_count
         message.output_bytes = operation.output_bytes
         message.dropped_output_bytes = operation.dropped_output_bytes
@@ -105,6 +105,9 @@ class EventBuilder:
             message.result[kind] = value
         if ending.error is not None:
             message.error.CopyFrom(ending.error)
+        for notice in operation.warnings:
+            message.warnings.add(code=notice.code, message=notice.message, names=notice.names)
+        message.conflicting_names.extend(operation.conflicting_names)
 
     def _event(self, record: Record, now: int, **event: object) -> bytes:
         return OperationEvent(

@@ -11,14 +11,20 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from sandbank.v1.execution_pb2 import Display, ExecutionError, Frame, SyntaxErrorDetail
+from sandbank.v1.execution_pb2 import Display, ExecutionError, FileChangeKind, Frame, SyntaxErrorDetail
 
 from sandbank_runner.channel import Message
+from sandbank_runner.supervisor.operations import Notice
 
 EVENT_BYTES = 15 * 1024 * 1024
 """Largest content of one event: the public message limit is 16 MiB, and the rest of the event needs room too."""
 
 _MIME_TYPES = 64
+_WARNINGS = 64
+_NAMES = 256
+_FILES = 4096
+_PATH_CHARACTERS = 4096
+_WARNING_CHARACTERS = 2000
 _NAME_CHARACTERS = 256
 _TEXT_CHARACTERS = 256 * 1024
 _FRAMES = 200
@@ -43,6 +49,22 @@ class Done:
     error: ExecutionError | None
     cpu_seconds: float
     peak_memory_bytes: int
+    files: tuple[tuple[str, int], ...] = ()
+    """What became of the workspace's files: (path, number of a ``FileChangeKind``)."""
+    files_truncated: bool = False
+    warnings: tuple[Notice, ...] = ()
+    conflicts: tuple[str, ...] = ()
+    """ISOLATION_NAMESPACE: the names for which nothing was merged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """What a snapshot found when it woke."""
+
+    warnings: tuple[Notice, ...] = ()
+    files: tuple[tuple[str, int], ...] = ()
+    """What the workspace shows that the snapshot does not know of."""
+    files_truncated: bool = False
 
 
 def parse_done(message: Message) -> Done:
@@ -61,7 +83,27 @@ def parse_done(message: Message) -> Done:
         error=None if error is None else _error(error),
         cpu_seconds=_seconds(header.get("cpu_seconds")),
         peak_memory_bytes=_integer(header, "peak_memory_bytes", _INT53),
+        files=_files(header.get("files")),
+        files_truncated=_boolean(header, "files_truncated"),
+        warnings=_warnings(header.get("warnings")),
+        conflicts=names_of(header.get("conflicts")),
     )
+
+
+def parse_awake(message: Message) -> Woken:
+    """Return the content of an `awake`."""
+    header = message.header
+    return Woken(
+        _warnings(header.get("warnings")), _files(header.get("files")), _boolean(header, "files_truncated")
+    )
+
+
+def names_of(value: object) -> tuple[str, ...]:
+    """Return a list of names, as many as are taken; what is none is left out."""
+    if not isinstance(value, list):
+        return ()
+    names = (name for name in value[:_NAMES] if isinstance(name, str))
+    return tuple(escaped(name[:_NAME_CHARACTERS]) for name in names)
 
 
 def parse_display(message: Message) -> Display:
@@ -85,6 +127,38 @@ def _bundle(message: Message) -> dict[str, bytes]:
     if not isinstance(kinds, list) or len(kinds) != len(message.blobs) or len(kinds) > _MIME_TYPES:
         raise BadMessage("mime")
     return {_name(kind): blob for kind, blob in zip(kinds, message.blobs, strict=True)}
+
+
+def _warnings(value: object) -> tuple[Notice, ...]:
+    if not value:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise BadMessage("warnings")
+    return tuple(
+        Notice(
+            _text(each, "code", _NAME_CHARACTERS),
+            _text(each, "message", _WARNING_CHARACTERS),
+            names_of(each.get("names")),
+        )
+        for each in value[:_WARNINGS]
+    )
+
+
+def _files(value: object) -> tuple[tuple[str, int], ...]:
+    if not value:
+        return ()
+    if not isinstance(value, list):
+        raise BadMessage("files")
+    return tuple(_file(each) for each in value[:_FILES])
+
+
+def _file(value: object) -> tuple[str, int]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise BadMessage("file")
+    path, kind = value
+    if not isinstance(path, str) or type(kind) is not int or kind not in FileChangeKind.values():
+        raise BadMessage("file")
+    return escaped(path[:_PATH_CHARACTERS]), kind
 
 
 def _fit(bundle: dict[str, bytes], limit: int) -> tuple[dict[str, bytes], int]:

@@ -1,4 +1,4 @@
-"""One interpreter: its process, its channel, its pipes."""
+"""One interpreter, alive or asleep: its process and its channel. Its pipes it shares with its snapshots."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import contextlib
 import enum
 import os
 import signal
+import socket
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from sandbank_runner.channel import Message, pair
+from sandbank_runner.channel import Message
 from sandbank_runner.supervisor.endpoint import Endpoint
+from sandbank_runner.supervisor.operations import Operation
 from sandbank_runner.supervisor.process_death import describe
 from sandbank_runner.supervisor.pumps import OutputSink, Pumps
 from sandbank_runner.supervisor.template_process import ForkFailed, TemplateProcess
@@ -21,9 +23,12 @@ from sandbank_runner.walls.system_calls import system_call
 START_SECONDS = 20.0
 """How long a fresh interpreter may take to be ready, and to take its environment: user code may hog the processor."""
 
+SNAPSHOT_SECONDS = 20.0
+"""Likewise for a snapshot to be taken, and to wake."""
+
 
 class StartFailed(Exception):
-    """An interpreter did not come up; the text says why."""
+    """An interpreter did not come up, or did not answer; the text says why."""
 
 
 class Phase(enum.Enum):
@@ -33,7 +38,11 @@ class Phase(enum.Enum):
     READY = "ready"
     """It waits for something to do."""
     BUSY = "busy"
-    """It runs an operation."""
+    """It runs operations."""
+    FORKING = "forking"
+    """It makes a snapshot of itself."""
+    ASLEEP = "asleep"
+    """It is a snapshot."""
     DEAD = "dead"
 
 
@@ -52,10 +61,12 @@ class Owner(OutputSink, Protocol):
 
 
 class Interpreter:
-    """Made by :meth:`start`. ``generation`` numbers the interpreters of this sandbox."""
+    """One process and the supervisor's end ``sock`` of its channel. What its lineage writes comes from ``pumps``."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, generation: int, owner: Owner) -> None:
-        self.generation = generation
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, pumps: Pumps, owner: Owner
+    ) -> None:
+        self.pumps = pumps
         self.phase = Phase.STARTING
         self.used = False
         """Whether user code ever ran in it."""
@@ -67,17 +78,12 @@ class Interpreter:
         self.dropped_messages = 0
         self._owner = owner
         self._loop = loop
-        self._awaited = ""
+        self._awaited: tuple[str, ...] = ()
         self._answer: asyncio.Future[Message] = loop.create_future()
-        ours, theirs = pair()
-        out, out_theirs = os.pipe()
-        err, err_theirs = os.pipe()
-        self._give = (theirs.detach(), out_theirs, err_theirs)
-        self._pumps = Pumps(loop, out, err, owner)
         # What was written before a message was sent is in the pipes before the message can be read: taken first, it
         # comes before the display or the end that the message tells of, and what is written next does not.
         self._endpoint = Endpoint(
-            loop, ours, self._received, before_read=self._pumps.drain, after_read=owner.settle
+            loop, sock, self._received, before_read=pumps.drain, after_read=owner.settle
         )
 
     @property
@@ -90,43 +96,86 @@ class Interpreter:
         """Whether it waits for something to do."""
         return self.phase is Phase.READY and not self.killed_for
 
-    async def start(self, template: TemplateProcess, watcher: Watcher) -> None:
-        """Have it forked and wait until it is ready. On :class:`StartFailed` it is dead or about to be."""
+    @property
+    def takes_operations(self) -> bool:
+        """Whether it can be given one, beside others perhaps."""
+        return self.phase in (Phase.READY, Phase.BUSY) and not self.killed_for
+
+    async def start(self, template: TemplateProcess, watcher: Watcher, give: tuple[int, int, int]) -> None:
+        """Have it forked, with the descriptors (channel, stdout, stderr), and wait until it is ready.
+
+        On :class:`StartFailed` it is dead or about to be.
+        """
         try:
-            pid = await template.fork(self._give)
+            pid = await template.fork(give)
         except ForkFailed as error:
             raise StartFailed(f"fork: {error}") from error
-        self._awaited = "ready"
+        answer = self._await("ready")
         self._endpoint.listen_to(pid)
         watcher.watch(pid, self._exited)
-        header = (await self._wait()).header
+        header = (await self._wait(answer, START_SECONDS)).header
         walls = header.get("missing_walls")
         if isinstance(walls, list):
             self.missing_walls = tuple(str(wall)[:64] for wall in walls[:16])
         self.phase = Phase.READY
+
+    async def snapshot(self, number: int, give: int) -> Message:
+        """Have it fork a sleeper that speaks on ``give``, which is closed here; return what it says to that."""
+        self.phase = Phase.FORKING
+        answer = self._await("snapshot_taken", "snapshot_refused")
+        self._endpoint.send({"type": "snapshot", "snapshot": number}, give=(give,))
+        message = await self._wait(answer, SNAPSHOT_SECONDS)
+        self.phase = Phase.READY
+        return message
+
+    async def fall_asleep(self, pid: int, watcher: Watcher) -> Message:
+        """Wait until process ``pid``, a fork of a living one, says that it sleeps."""
+        answer = self._await("asleep")
+        self._endpoint.listen_to(pid)
+        watcher.watch(pid, self._exited)
+        message = await self._wait(answer, SNAPSHOT_SECONDS)
+        self.phase, self.used = Phase.ASLEEP, True
+        return message
+
+    async def wake(self, number: int) -> Message:
+        """Make a sleeper the live interpreter. :class:`StartFailed` where it cannot be woken."""
+        if self.phase is not Phase.ASLEEP:
+            raise StartFailed("the snapshot is dead")
+        self.phase = Phase.STARTING
+        answer = self._await("awake")
+        self._endpoint.send({"type": "wake", "snapshot": number})
+        message = await self._wait(answer, SNAPSHOT_SECONDS)
+        self.phase = Phase.READY
+        return message
 
     async def set_environment(self, environment: Mapping[str, str]) -> None:
         """Add to the environment of user code. :class:`StartFailed` when it dies over it."""
         if not environment:
             return
         self.phase = Phase.STARTING
-        self._awaited = "setup_done"
-        self._answer = self._loop.create_future()
+        answer = self._await("setup_done")
         self._endpoint.send({"type": "setup", "env": dict(environment)})
-        await self._wait()
+        await self._wait(answer, START_SECONDS)
         self.phase = Phase.READY
 
-    def execute(self, operation_id: str, execution_count: int, code: bytes) -> None:
-        """Run ``code``; what was written before is handed on first, because it belongs to nobody or somebody else."""
-        self._pumps.drain()
-        self._pumps.restart()
+    def execute(self, operation: Operation) -> None:
+        """Run its code; what was written before is handed on first, because it belongs to nobody or somebody else."""
+        self.pumps.drain()
+        self.pumps.restart()
         self.phase, self.used = Phase.BUSY, True
         self._endpoint.send(
-            {"type": "execute", "operation": operation_id, "execution_count": execution_count}, (code,)
+            {
+                "type": "execute",
+                "operation": operation.operation_id,
+                "execution_count": operation.execution_count,
+                "isolation": operation.isolation.name.lower(),
+                "allow_input": operation.allow_input,
+            },
+            (operation.code,),
         )
 
     def finish(self) -> None:
-        """The operation is over: wait for the next."""
+        """What ran is over: wait for the next."""
         if self.phase is Phase.BUSY:
             self.phase = Phase.READY
 
@@ -151,13 +200,12 @@ class Interpreter:
     def drain(self) -> None:
         """Hand on what a dead interpreter still said and wrote, once nobody can add to it."""
         self._endpoint.drain()
-        self._pumps.drain()
+        self.pumps.drain()
         self._owner.settle()
 
     def close(self) -> None:
-        """Let go of channel and pipes."""
+        """Let go of the channel; a sleeper ends with that."""
         self._endpoint.close()
-        self._pumps.close()
 
     def _signal(self, number: int) -> bool:
         # Reaped is dead: as long as it is not, nobody else can have its number.
@@ -167,19 +215,27 @@ class Interpreter:
             os.kill(self.pid, number)
         return True
 
-    async def _wait(self) -> Message:
+    def _await(self, *kinds: str) -> asyncio.Future[Message]:
+        self._awaited = kinds
+        self._answer = self._loop.create_future()
+        if self.phase is Phase.DEAD:
+            self._fail("it is dead")
+        return self._answer
+
+    async def _wait(self, answer: asyncio.Future[Message], seconds: float) -> Message:
+        kinds = self._awaited
         try:
-            async with asyncio.timeout(START_SECONDS):
-                return await self._answer
+            async with asyncio.timeout(seconds):
+                return await answer
         except TimeoutError:
-            self.kill("it did not start")
-            raise StartFailed(f"no {self._awaited} within {START_SECONDS:.0f} s") from None
+            self.kill("it did not answer")
+            raise StartFailed(f"no {kinds[0]} within {seconds:.0f} s") from None
         finally:
-            self._awaited = ""
+            self._awaited = ()
 
     def _received(self, message: Message) -> None:
         if self._awaited:
-            if message.header.get("type") == self._awaited and not self._answer.done():
+            if message.header.get("type") in self._awaited and not self._answer.done():
                 self._answer.set_result(message)
                 return
         elif self.phase in (Phase.BUSY, Phase.DEAD):
@@ -190,10 +246,13 @@ class Interpreter:
     def _exited(self, status: int) -> None:
         self.phase = Phase.DEAD
         if not self._answer.done():
-            self._answer.set_exception(StartFailed(describe(status)))
-            self._answer.exception()  # nobody may be waiting
+            self._fail(describe(status))
         if not self.dead.done():
             self.dead.set_result(status)
+
+    def _fail(self, why: str) -> None:
+        self._answer.set_exception(StartFailed(why))
+        self._answer.exception()  # nobody may be waiting
 
 
 def _blocks(pid: int, number: int) -> bool:

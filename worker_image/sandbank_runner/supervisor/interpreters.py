@@ -1,15 +1,27 @@
-"""Keeps one interpreter alive in the sandbox: buries the dead one, forks the next, gives up on a crash loop."""
+"""Keeps one interpreter alive in the sandbox: buries the dead one, wakes a snapshot or forks the next.
+
+User code always runs in the live interpreter. Going back is to kill it and to wake a sleeping copy of it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
-from sandbank_runner.channel import Message
+from sandbank_runner.channel import Message, pair
+from sandbank_runner.supervisor.interpreter_messages import Woken
 from sandbank_runner.supervisor.interpreter_process import Interpreter, StartFailed, Watcher
+from sandbank_runner.supervisor.memory_ranks import MemoryRanks
 from sandbank_runner.supervisor.process_death import describe
+from sandbank_runner.supervisor.pumps import Pumps
+from sandbank_runner.supervisor.restore_points import RestorePoint, WayBack
+from sandbank_runner.supervisor.snapshots import Snapshots
 from sandbank_runner.supervisor.template_process import TemplateProcess
+from sandbank_runner.supervisor.user_processes import UserProcesses
+from sandbank_runner.walls import memory_order
 
 START_ATTEMPTS = 6
 """Interpreters in a row that die before they did anything, until the sandbox is given up."""
@@ -22,6 +34,26 @@ RESET = "reset"
 
 class CrashLoop(Exception):
     """No interpreter stays alive in this sandbox. The text is for operators."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """The snapshot that took over, and what it found."""
+
+    point: RestorePoint
+    woken: Woken
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """The end of a live interpreter, and what came after it."""
+
+    interpreter: Interpreter
+    cause: str
+    was_reset: bool
+    """It was replaced by a pristine one on purpose."""
+    restored: Restored | None
+    """None: the next one is pristine."""
 
 
 class Listener(Protocol):
@@ -39,8 +71,14 @@ class Listener(Protocol):
     def interpreter_ready(self) -> None:
         """There is a fresh interpreter to use."""
 
-    def interpreter_died(self, interpreter: Interpreter, cause: str) -> None:
-        """An interpreter is gone with all that user code started; what it still said and wrote has been told."""
+    def way_back(self, interpreter: Interpreter) -> WayBack | None:
+        """The live interpreter is dead: say where to go back to; None where only a pristine one will do."""
+
+    def interpreter_died(self, death: Death) -> None:
+        """An interpreter is gone with all that user code started; what it still said and wrote has been told.
+
+        The snapshot that takes over is awake; a pristine interpreter is still to come.
+        """
 
 
 class Nobody:
@@ -58,19 +96,26 @@ class Nobody:
     def interpreter_ready(self) -> None:
         """Nothing waits for one."""
 
-    def interpreter_died(self, interpreter: Interpreter, cause: str) -> None:
+    def way_back(self, interpreter: Interpreter) -> WayBack | None:
+        """There is nothing to go back to."""
+        return None
+
+    def interpreter_died(self, death: Death) -> None:
         """Nothing is lost."""
 
 
 class Interpreters:
-    """The interpreters of a sandbox, one at a time. :meth:`run` does the work."""
+    """The interpreters of a sandbox, one alive at a time. :meth:`run` does the work."""
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         template: TemplateProcess,
         watcher: Watcher,
-        sweep: Callable[[], Awaitable[None]],
+        *,
+        helpers: set[int],
+        processes: Callable[[Callable[[], set[int]]], UserProcesses],
+        sleeper_uid: int | None,
         memory_kills: Callable[[], int],
     ) -> None:
         self.listener: Listener = Nobody()
@@ -78,10 +123,21 @@ class Interpreters:
         self._loop = loop
         self._template = template
         self._watcher = watcher
-        self._sweep = sweep
+        self._helpers = helpers
+        self._processes = processes(self._ours)
+        self._ranks = MemoryRanks(loop, template)
+        self.snapshots = Snapshots(
+            loop,
+            watcher=watcher,
+            ranks=self._ranks,
+            processes=self._processes,
+            sleeper_uid=sleeper_uid,
+            foreign=lambda: {template.pid, *helpers},
+            owner=self,
+        )
         self._memory_kills = memory_kills
         self._environment: Mapping[str, str] = {}
-        self._generation = 0
+        self._pumps: Pumps | None = None
         self._failures = 0
         self._last_failure = ""
         self._ready = asyncio.Event()
@@ -90,28 +146,52 @@ class Interpreters:
 
     async def run(self) -> None:
         """Keep an interpreter alive until cancelled. Raises :class:`CrashLoop` or ``TemplateDied``."""
-        while True:
-            interpreter = await self._renew()
-            if self._before_next:  # it is to be replaced before anything ran in it
-                interpreter.kill(RESET)
-                await interpreter.dead
-                await self._bury(interpreter)
-                continue
-            kills = self._memory_kills()
-            self.current = interpreter
-            self._ready.set()
-            self.listener.interpreter_ready()
-            status = await interpreter.dead
-            self.current = None
-            self._ready.clear()
-            if interpreter.used or interpreter.killed_for == RESET:
-                self._failures = 0
-            else:
-                self._failures += 1
-            await self._bury(interpreter)
-            cause = interpreter.killed_for or describe(status, out_of_memory=self._memory_kills() > kills)
-            self._last_failure = cause
-            self.listener.interpreter_died(interpreter, cause)
+        interpreter: Interpreter | None = None
+        try:
+            while True:
+                if interpreter is None:
+                    interpreter = await self._renew()
+                kills = self._memory_kills()
+                if self._before_next:  # it is to be replaced before anything ran in it
+                    interpreter.kill(RESET)
+                else:
+                    self.current = interpreter
+                    self._ready.set()
+                    self.listener.interpreter_ready()
+                status = await interpreter.dead
+                self.current = None
+                self._ready.clear()
+                out_of_memory = self._memory_kills() > kills
+                cause = interpreter.killed_for or describe(status, out_of_memory=out_of_memory)
+                interpreter = await self._replace(interpreter, cause)
+        finally:
+            self.snapshots.close()
+            self._ranks.close()
+
+    async def _replace(self, dead: Interpreter, cause: str) -> Interpreter | None:
+        """Bury the dead one, go back as far as must be, and tell; return who is alive now, None where nobody is."""
+        reset = bool(self._before_next)
+        self._failures = 0 if dead.used or reset else self._failures + 1
+        self._last_failure = cause
+        await self.snapshots.settled()
+        way = None if reset else self.listener.way_back(dead)
+        restored = None if way is None else await self._go_back(dead, way)
+        if restored is None:
+            self.snapshots.drop_all()
+            await self._bury(dead)
+        self.listener.interpreter_died(Death(dead, cause, reset, restored))
+        return None if restored is None else restored.point.sleeper
+
+    async def _go_back(self, dead: Interpreter, way: WayBack) -> Restored | None:
+        """Wake the best snapshot that can be woken."""
+        for point in self.snapshots.candidates(way):
+            await self._processes.sweep_others(point.processes)
+            dead.drain()
+            dead.close()
+            woken = await self.snapshots.wake(point)
+            if woken is not None:
+                return Restored(point, woken)
+        return None
 
     async def ready(self) -> Interpreter:
         """Wait until there is an interpreter to use."""
@@ -174,10 +254,14 @@ class Interpreters:
                 )
             if self._failures:
                 await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1))
-            self._generation += 1
-            interpreter = Interpreter(self._loop, self._generation, self)
+            ours, theirs = pair()
+            out, out_theirs = os.pipe()
+            err, err_theirs = os.pipe()
+            self._pumps = Pumps(self._loop, out, err, self)
+            interpreter = Interpreter(self._loop, ours, self._pumps, self)
             try:
-                await interpreter.start(self._template, self._watcher)
+                give = (theirs.detach(), out_theirs, err_theirs)
+                await interpreter.start(self._template, self._watcher, give)
                 environment: Mapping[str, str] | None = None
                 while environment is not self._environment:  # it may change while it is being set
                     environment = self._environment
@@ -192,15 +276,22 @@ class Interpreters:
             except BaseException:
                 interpreter.kill("the sandbox ends")
                 interpreter.close()
+                self._pumps.close()
                 raise
             else:
+                self._ranks.born(interpreter.pid, memory_order.LIVE)
                 return interpreter
 
     async def _bury(self, interpreter: Interpreter) -> None:
-        """End what user code has started: it holds the pipes and the channel, and it is nobody's any more."""
-        await self._sweep()
+        """End what user code has started, and what slept: it holds the pipes, and it is nobody's any more."""
+        await self._processes.sweep_all()
         interpreter.drain()
         interpreter.close()
+        interpreter.pumps.close()
+
+    def _ours(self) -> set[int]:
+        """Return our children that are no user code, or sleep."""
+        return {self._template.pid, *self._helpers, *self.snapshots.living}
 
     # Owner of the interpreters.
 

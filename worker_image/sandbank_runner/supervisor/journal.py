@@ -138,12 +138,14 @@ class Journal:
         at_end = first + len(events) > record.last_sequence
         return Page(first, events, record.ended and at_end and bool(events), record.first_kept)
 
-    def lose(self, generation: int) -> None:
-        """Mark what ran in an interpreter that is gone with its state."""
-        for records in (self._emptied, self._records):
-            for record in records.values():
-                if record.operation.generation == generation:
-                    record.operation.lose()
+    def lose(self, state: int, *, asked_for: bool = False) -> list[str]:
+        """The session went back to ``state``: mark the operations whose effects that has not; return their ids."""
+        return [
+            record.operation.operation_id
+            for records in (self._emptied, self._records)
+            for record in records.values()
+            if record.operation.effect > state and record.operation.lose(asked_for=asked_for)
+        ]
 
     def _trim(self, newest: Record) -> None:
         """Drop the oldest operations over the limit, but those that queue or run, and the newest."""

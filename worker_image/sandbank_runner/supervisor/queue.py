@@ -1,38 +1,70 @@
-"""The operations that wait for their turn: first in, first out, bounded."""
+"""What waits for its turn: first in, first out, bounded."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from sandbank_runner.supervisor.operations import Operation
+from sandbank_runner.supervisor.operations import Operation, Terms
+from sandbank_runner.supervisor.refusals import Refusal
+from sandbank_runner.supervisor.transactions import Transaction
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Begin:
+    """Opens a transaction when everything before it has ended."""
+
+    transaction_id: str
+    terms: Terms
+    answer: Callable[[Transaction | Refusal], None]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Finish:
+    """Ends a transaction when everything before it has ended."""
+
+    transaction_id: str
+    commit: bool
+    answer: Callable[[Transaction | Refusal], None]
+
+
+Step = Operation | Begin | Finish
 
 
 class OperationQueue:
-    """Operations in the order of their arrival, found by id as well."""
+    """Steps in the order of their arrival; operations are found by id as well."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._waiting: OrderedDict[str, Operation] = OrderedDict()
+        self._waiting: OrderedDict[object, Step] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def push(self, operation: Operation) -> bool:
-        """Take ``operation`` in; False when the queue is full."""
+    @property
+    def first(self) -> Step | None:
+        """Whose turn it is."""
+        return next(iter(self._waiting.values()), None)
+
+    def push(self, step: Step) -> bool:
+        """Take ``step`` in; False when the queue is full."""
         if len(self._waiting) >= self.limit:
             return False
-        self._waiting[operation.operation_id] = operation
+        self._waiting[step.operation_id if isinstance(step, Operation) else id(step)] = step
         return True
 
-    def pop(self) -> Operation | None:
+    def pop(self) -> Step | None:
         """Take out the one whose turn it is."""
         return self._waiting.popitem(last=False)[1] if self._waiting else None
 
     def withdraw(self, operation_id: str) -> Operation | None:
-        """Take out one in particular."""
-        return self._waiting.pop(operation_id, None)
+        """Take out one operation in particular."""
+        step = self._waiting.pop(operation_id, None)
+        assert step is None or isinstance(step, Operation)
+        return step
 
-    def clear(self) -> list[Operation]:
+    def clear(self) -> list[Step]:
         """Take out all, oldest first."""
         waiting = list(self._waiting.values())
         self._waiting.clear()

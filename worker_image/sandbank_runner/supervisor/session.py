@@ -5,18 +5,35 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from google.protobuf.duration_pb2 import Duration
+
 from sandbank_runner.supervisor.background import BackgroundOutput
-from sandbank_runner.supervisor.dispatcher import Dispatcher
+from sandbank_runner.supervisor.dispatcher import Dispatcher, Settings
 from sandbank_runner.supervisor.events import EventBuilder
-from sandbank_runner.supervisor.interpreter_process import Interpreter
-from sandbank_runner.supervisor.interpreters import RESET, Interpreters
+from sandbank_runner.supervisor.interpreters import Interpreters
 from sandbank_runner.supervisor.journal import JOURNAL_BYTES, JOURNAL_OPERATIONS, Journal, Page
-from sandbank_runner.supervisor.operations import Operation
+from sandbank_runner.supervisor.ledger import Ledger
+from sandbank_runner.supervisor.operations import Isolation, Operation, Policy, Terms
 from sandbank_runner.supervisor.publisher import EventPublisher
-from sandbank_runner.v1.runner_pb2 import Assign, FromRunner, Hello, InterpreterReplaced, Submit
+from sandbank_runner.supervisor.queue import Begin, Finish
+from sandbank_runner.supervisor.refusals import Refusal
+from sandbank_runner.supervisor.reporting import Reporter
+from sandbank_runner.supervisor.snapshots import SnapshotSettings
+from sandbank_runner.supervisor.transactions import Transaction
+from sandbank_runner.v1.runner_pb2 import (
+    Assign,
+    BeginTransaction,
+    EndTransaction,
+    FromRunner,
+    Hello,
+    Submit,
+)
 
 QUEUE_LIMIT = 64
 GRACE_SECONDS = 2.0
+QUIET_SECONDS = 0.05
+LARGEST_HISTORY = 64
+"""Snapshots kept for Rewind at most: each is a process."""
 
 _LONGEST_TIMEOUT_SECONDS = 24 * 3600.0
 
@@ -35,28 +52,29 @@ class Session:
         now: Callable[[], int],
     ) -> None:
         self.assign = assign
-        self.last_replaced: InterpreterReplaced | None = None
         self.journal = Journal(
             assign.journal_bytes or JOURNAL_BYTES, assign.journal_operations or JOURNAL_OPERATIONS
         )
         self.background = BackgroundOutput(tell, loop.time)
         self._events = EventBuilder(assign.session_id)
         self._publisher = publisher
-        self._interpreters = interpreters
-        self._tell = tell
         self._now = now
-        grace = assign.interrupt_grace
+        self.ledger = Ledger(assign.session_id, self.journal, tell, now)
+        interpreters.snapshots.settings = SnapshotSettings(
+            disabled=assign.snapshots_disabled,
+            history=min(max(assign.snapshot_history, 0), LARGEST_HISTORY),
+            quiet_seconds=_seconds(assign.quiet_time) if assign.HasField("quiet_time") else QUIET_SECONDS,
+        )
+        grace = _seconds(assign.interrupt_grace) if assign.HasField("interrupt_grace") else GRACE_SECONDS
         self.dispatcher = Dispatcher(
             loop,
             interpreters,
+            Settings(queue_limit=assign.queue_limit or QUEUE_LIMIT, grace_seconds=grace),
             journal=self.journal,
-            events=self._events,
-            publisher=publisher,
+            ledger=self.ledger,
+            reporter=Reporter(loop, self.journal, self._events, publisher, now),
             background=self.background,
             now=now,
-            on_death=self._interpreter_died,
-            queue_limit=assign.queue_limit or QUEUE_LIMIT,
-            grace=grace.seconds + grace.nanos / 1e9 if assign.HasField("interrupt_grace") else GRACE_SECONDS,
         )
         interpreters.listener = self.dispatcher
         interpreters.set_environment({**assign.env, **assign.secret_env})
@@ -64,15 +82,16 @@ class Session:
     @property
     def queued_count(self) -> int:
         """Operations that wait or run."""
-        return len(self.dispatcher.queue) + (self.dispatcher.running is not None)
+        return len(self.dispatcher.queue) + len(self.dispatcher.running)
 
     def submit(self, submit: Submit) -> None:
         """Queue an operation. ValueError where it has no id or no sensible bounds."""
-        timeout = submit.timeout.seconds + submit.timeout.nanos / 1e9
+        timeout = _seconds(submit.timeout)
         if (
             not submit.operation_id
             or not 0 < timeout <= _LONGEST_TIMEOUT_SECONDS
             or submit.max_output_bytes < 0
+            or (submit.HasField("begin") and submit.begin.transaction_id != submit.transaction_id)
         ):
             raise ValueError("malformed Submit")
         created = submit.create_time
@@ -84,8 +103,32 @@ class Session:
                 max_output_bytes=submit.max_output_bytes,
                 create_time=created.seconds * 1_000_000_000 + created.nanos or self._now(),
                 traceparent=submit.traceparent,
+                policy=Policy(submit.tx_policy or Policy.NONE),
+                isolation=Isolation(submit.isolation or Isolation.PROCESS),
+                transaction_id=submit.transaction_id,
+                begins=_terms(submit.begin) if submit.HasField("begin") else None,
+                include_files=submit.include_files,
+                allow_input=submit.allow_input,
+                report_changes=submit.report_changes,
             )
         )
+
+    def begin(self, begin: BeginTransaction, answer: Callable[[bytes | Refusal], None]) -> None:
+        """Open a transaction in its turn; ``answer`` gets it serialized. ValueError where it has no id or bounds."""
+        if not begin.transaction_id:
+            raise ValueError("malformed BeginTransaction")
+        self.dispatcher.arrange(Begin(begin.transaction_id, _terms(begin), self._serializing(answer)))
+
+    def end(self, end: EndTransaction, answer: Callable[[bytes | Refusal], None]) -> None:
+        """End a transaction in its turn; likewise."""
+        if not end.transaction_id:
+            raise ValueError("malformed EndTransaction")
+        self.dispatcher.arrange(Finish(end.transaction_id, end.commit, self._serializing(answer)))
+
+    def rewind(self, operation_id: str) -> Awaitable[Refusal | None] | None:
+        """Go back to the state right after an operation; None where it is not known."""
+        record = self.journal.find(operation_id)
+        return None if record is None else self.dispatcher.rewind(record.operation)
 
     def cancel(self, operation_id: str) -> bytes | None:
         """Wish an operation to end; return it as it is then, None where it is not known."""
@@ -108,16 +151,13 @@ class Session:
 
         What is submitted from now on runs in the fresh one.
         """
-        self.dispatcher.cancel_all()
-        return self._interpreters.replace(before_next)
+        return self.dispatcher.reset(before_next)
 
     def describe(self, hello: Hello) -> None:
         """Tell in ``hello`` what there is to know of the session."""
         hello.session_id = self.assign.session_id
-        hello.execution_count = self.dispatcher.execution_count
         hello.background_sequence = self.background.sequence
-        if self.last_replaced is not None:
-            hello.last_replaced.CopyFrom(self.last_replaced)
+        self.ledger.describe(hello)
         for record in self.journal.records:
             hello.operations.add(
                 operation_id=record.operation.operation_id,
@@ -125,27 +165,37 @@ class Session:
                 last_sequence=record.last_sequence,
                 first_kept_sequence=record.first_kept,
                 effects_lost=record.operation.effects_lost,
+                outcome=int(record.operation.outcome),
             )
 
     def catch_up(self, hello: Hello) -> bool:
         """Tell what has happened since ``hello``; False where the journal has dropped some of it meanwhile."""
-        if self.last_replaced is not None and self.last_replaced.number > hello.last_replaced.number:
-            self._tell(FromRunner(interpreter_replaced=self.last_replaced))
+        self.ledger.catch_up(hello)
         seen = {summary.operation_id: summary.last_sequence for summary in hello.operations}
         return all(
             self._publisher.catch_up(record, seen.get(record.operation.operation_id, 0))
             for record in self.journal.records
         )
 
-    def _interpreter_died(self, interpreter: Interpreter, cause: str, operation_id: str) -> None:
-        if interpreter.killed_for == RESET:
-            return  # that its state is gone is what was asked for
-        self.journal.lose(interpreter.generation)
-        self._publisher.flush()
-        self.last_replaced = InterpreterReplaced(
-            operation_id=operation_id,
-            reason=cause,
-            state_lost=True,
-            number=(self.last_replaced.number if self.last_replaced else 0) + 1,
-        )
-        self._tell(FromRunner(interpreter_replaced=self.last_replaced))
+    def _serializing(
+        self, answer: Callable[[bytes | Refusal], None]
+    ) -> Callable[[Transaction | Refusal], None]:
+        def serialize(found: Transaction | Refusal) -> None:
+            if isinstance(found, Transaction):
+                answer(found.message(self.assign.session_id).SerializeToString())
+            else:
+                answer(found)
+
+        return serialize
+
+
+def _seconds(duration: Duration) -> float:
+    return float(duration.seconds + duration.nanos / 1e9)
+
+
+def _terms(begin: BeginTransaction) -> Terms:
+    """Return what BeginTransaction says. ValueError where there is no idle time to count."""
+    idle = _seconds(begin.idle_timeout)
+    if not 0 < idle <= _LONGEST_TIMEOUT_SECONDS:
+        raise ValueError("malformed BeginTransaction")
+    return Terms(idle, begin.include_files)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sandbank_runner.channel import Message
@@ -79,9 +79,13 @@ class TemplateProcess:
         """Fork a file helper that serves one request on the socket ``give``, which is closed here; return its pid."""
         return _pid(await self.request({"type": "files"}, "forked", (give,)))
 
-    async def sweep(self) -> None:
-        """Kill every process of the user."""
-        await self.request({"type": "sweep"}, "swept")
+    async def sweep(self, *, keep_sleepers: bool = False) -> None:
+        """Kill every process of the user, or all but those that sleep."""
+        await self.request({"type": "sweep", "keep_sleepers": keep_sleepers}, "swept")
+
+    async def sweep_others(self, keep: Sequence[tuple[int, int]]) -> None:
+        """Kill every process of the user but those (pid, start time) and those that sleep."""
+        await self.request({"type": "sweep_others", "keep": keep}, "swept")
 
     async def protect(self, pid: int, value: int) -> None:
         """Set the out-of-memory score of a process of the user."""

@@ -1,10 +1,16 @@
-"""The errors that the supervisor itself gives an operation, where no code of the user's raised one."""
+"""What the supervisor itself says of an operation: errors where no code of the user's raised one, and warnings."""
 
 from __future__ import annotations
 
 from sandbank.v1.execution_pb2 import ExecutionError
 
-from sandbank_runner.supervisor.operations import Stop
+from sandbank_runner.supervisor.interpreters import Restored
+from sandbank_runner.supervisor.operations import Kind, Notice, Operation, Stop
+
+_NAMES = 256
+"""Files that a warning names."""
+_SHOWN = 8
+"""Files that its message names."""
 
 
 def queue_full(limit: int) -> ExecutionError:
@@ -19,22 +25,59 @@ def cancelled_in_queue() -> ExecutionError:
     return ExecutionError(type_name="OperationCancelled", message="cancelled before it began")
 
 
-def killed(stop: Stop, timeout: float, grace: float, reset: bool) -> ExecutionError:
+def cancelled_by(what: str) -> ExecutionError:
+    """Return why an operation ended although nobody cancelled it alone: a reset or a rewind."""
+    return ExecutionError(type_name="OperationCancelled", message=f"cancelled by a {what} of the session")
+
+
+def killed(stop: Stop, timeout: float, grace: float, consequence: str) -> ExecutionError:
     """Return why the interpreter was killed under an operation."""
-    if reset:
-        return ExecutionError(type_name="OperationCancelled", message="cancelled by a reset of the session")
     return ExecutionError(
         type_name=_type_name(stop),
         message=f"{_cause(stop, timeout)}; it did not react to an interrupt within {grace:g} s, "
-        "so the interpreter was killed and its variables are gone",
+        f"so the interpreter was killed and {consequence}",
     )
 
 
-def died(cause: str) -> ExecutionError:
+def died(cause: str, consequence: str) -> ExecutionError:
     """Return why an operation crashed; ``cause`` is one of ``process_death``."""
     return ExecutionError(
-        type_name="InterpreterDied", message=f"the interpreter died ({cause}) and its variables are gone"
+        type_name="InterpreterDied", message=f"the interpreter died ({cause}) and {consequence}"
     )
+
+
+def consequence(operation: Operation, restored: Restored | None) -> str:
+    """Say what the session has after an interpreter that ``operation`` ran in."""
+    if restored is None:
+        return "its variables are gone"
+    mark = restored.point.mark
+    if mark.state == operation.base:
+        return "the session is as it was before the operation"
+    if mark.operation_id:
+        return f"the session is as it was after operation {mark.operation_id}"
+    return "the session is as it was at its beginning"
+
+
+def notices(
+    operation: Operation, restored: Restored | None, *, exactly: bool, with_files: bool
+) -> list[Notice]:
+    """Return the warnings of an operation that went with its interpreter.
+
+    ``exactly``: the session is where it was to be; ``with_files``: the workspace went back too.
+    """
+    found: list[Notice] = []
+    if not exactly and operation.kind is not Kind.NONE:
+        where = consequence(operation, restored)
+        found.append(Notice("SNAPSHOT_GONE", f"the snapshot before the operation was gone, and {where}"))
+    if restored is None:
+        return found
+    found += restored.woken.warnings
+    if restored.woken.files and not with_files:
+        names = tuple(path for path, _ in restored.woken.files[:_NAMES])
+        more = "" if len(names) == len(restored.woken.files) and not restored.woken.files_truncated else ", …"
+        which = ", ".join(names[:_SHOWN]) + (more if len(names) <= _SHOWN else ", …")
+        found.append(Notice("FILES_NOT_ROLLED_BACK", f"files were not rolled back: {which}", names))
+    return found
 
 
 def explain_interrupt(error: ExecutionError, stop: Stop, timeout: float) -> None:

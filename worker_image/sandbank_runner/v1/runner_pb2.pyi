@@ -384,12 +384,14 @@ class Reply(_message.Message):
     def __init__(self, request_id: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., page: _Optional[_Union[Page, _Mapping]] = ..., operation: _Optional[bytes] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ..., transaction: _Optional[bytes] = ..., read: _Optional[_Union[ReadResult, _Mapping]] = ...) -> None: ...
 
 class Failure(_message.Message):
-    __slots__ = ("reason", "message")
+    __slots__ = ("reason", "message", "names")
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
     reason: str
     message: str
-    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    names: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ReadResult(_message.Message):
     __slots__ = ("variables", "more", "data", "mime_type", "as_of_operation_id", "stale")

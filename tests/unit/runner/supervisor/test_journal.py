@@ -8,10 +8,10 @@ from sandbank_runner.supervisor.journal import EVENT_OVERHEAD_BYTES, Journal, Re
 from sandbank_runner.supervisor.operations import End, Operation, Outcome
 
 
-def operation(name: str, generation: int = 1) -> Operation:
+def operation(name: str, effect: int = 1) -> Operation:
     """Return one that runs."""
     one = Operation(name, b"", timeout=1.0, max_output_bytes=1, create_time=1)
-    one.start(1, generation, 1)
+    one.start(1, effect - 1, effect, 1)
     return one
 
 
@@ -83,16 +83,17 @@ def test_operations_that_have_not_ended_keep_their_place():
     assert "2" in journal
 
 
-def test_what_ran_in_a_lost_interpreter_is_marked():
-    """Also where the events are gone; what ran in another is not."""
+def test_what_the_session_went_behind_is_marked():
+    """Later effects than the state it is in, also where their events are gone; and the ids are told, oldest first."""
     journal = Journal(max_operations=1)
-    for name, generation in (("a", 1), ("b", 1), ("c", 2)):
-        record = journal.open(operation(name, generation))
+    for name, effect in (("a", 1), ("b", 2), ("c", 3)):
+        record = journal.open(operation(name, effect))
         journal.append(record, b"", finished=True)
         record.operation.end(End.RETURNED, 2)
-    journal.lose(1)
+    assert journal.lose(1) == ["b", "c"]
     outcomes = [record.operation.outcome for name in "abc" if (record := journal.find(name))]
-    assert outcomes == [Outcome.LOST, Outcome.LOST, Outcome.COMMITTED]
+    assert outcomes == [Outcome.COMMITTED, Outcome.LOST, Outcome.LOST]
+    assert journal.lose(0, asked_for=True) == ["a"]
 
 
 @given(

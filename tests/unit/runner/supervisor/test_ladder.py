@@ -71,7 +71,7 @@ class Target:
 def running(timeout: float = 10.0) -> Operation:
     """Return an operation that runs."""
     operation = Operation("a", b"", timeout=timeout, max_output_bytes=1, create_time=1)
-    operation.start(1, 1, 1)
+    operation.start(1, 0, 1, 1)
     return operation
 
 

@@ -1,0 +1,95 @@
+"""The processes of user code beside the interpreter: which there are at a snapshot, and killing those that came later.
+
+Most often there are none, and that is seen at a glance: the supervisor is a reaper of orphans, and alone takes names
+off its list of children, so whatever user code has left behind is a child of its own or has an ancestor that is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Sequence
+
+Processes = tuple[tuple[int, int], ...]
+"""(pid, start time) each; a pid alone may be somebody else's later."""
+
+
+class UserProcesses:
+    """``ours`` tells the living children of the supervisor that are no user code, or sleep."""
+
+    def __init__(
+        self,
+        ours: Callable[[], set[int]],
+        sweep_all: Callable[[], Awaitable[None]],
+        sweep_others: Callable[[Sequence[tuple[int, int]]], Awaitable[None]],
+    ) -> None:
+        self._ours = ours
+        self._sweep_others = sweep_others
+        self.sweep_all = sweep_all
+        """Kill every process of user code, sleepers too."""
+
+    def beside(self, interpreter: int) -> Processes:
+        """Return what runs beside process ``interpreter``, which has one thread and nothing to do."""
+        children = _children(os.getpid())
+        own = _children(interpreter)
+        if children is not None and own is not None:
+            others = children - self._ours() - {interpreter}
+            if not others and not own:
+                return ()
+        spared = {*self._ours(), interpreter, os.getpid()}
+        return tuple(
+            (pid, start)
+            for pid in _descendants(os.getpid())
+            if pid not in spared and (start := start_time(pid)) is not None
+        )
+
+    async def sweep_others(self, keep: Processes) -> None:
+        """Kill all but ``keep`` and what sleeps; the interpreter is dead already."""
+        if not keep:
+            children = _children(os.getpid())
+            if children is not None and children <= self._ours():
+                return
+        await self._sweep_others(keep)
+
+
+def start_time(pid: int) -> int | None:
+    """Return when a process began, in ticks of the kernel's clock; None where it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return int(file.read(2000).rsplit(b")", 1)[1].split()[19])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _children(pid: int) -> set[int] | None:
+    """Return the children of the main thread of a process, the dead that wait to be reaped among them.
+
+    None where the kernel does not tell, or the process is gone.
+    """
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
+            return {int(child) for child in file.read().split()}
+    except OSError:
+        return None
+
+
+def _descendants(root: int) -> set[int]:
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit() and (parent := _parent(int(name))) is not None:
+            children.setdefault(parent, []).append(int(name))
+    found: set[int] = set()
+    waiting = [root]
+    while waiting:
+        for pid in children.get(waiting.pop(), ()):
+            if pid not in found:
+                found.add(pid)
+                waiting.append(pid)
+    return found
+
+
+def _parent(pid: int) -> int | None:
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return int(file.read(2000).rsplit(b")", 1)[1].split()[1])
+    except (OSError, IndexError, ValueError):
+        return None
