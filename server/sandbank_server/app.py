@@ -67,6 +67,7 @@ FEATURES: Final = (
     "pool",
     "adoption",
     "background-output",
+    "variables",
 )
 """What works; what is not listed answers NOT_SUPPORTED."""
 
@@ -166,7 +167,7 @@ class App:
             ),
             "ExecutionService": ExecutionService(self.sessions, ids, limits, tokens),
             "FileService": FileService(self.sessions, tokens),
-            "StateService": StateService(),
+            "StateService": StateService(self.sessions, limits, tokens),
             "PoolService": PoolService(self.pools, settings.default_template, tokens, self._memory_of),
             "InfoService": InfoService(
                 version=__version__,

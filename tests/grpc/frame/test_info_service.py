@@ -8,17 +8,15 @@ import grpc
 import grpc.aio
 import pytest
 from google.protobuf.message import Message
-from sandbank.v1 import info_pb2, state_pb2
+from sandbank.v1 import info_pb2
 from sandbank_server.config import Settings
 from sandbank_server.grpc_api.info_service import InfoService
-from sandbank_server.grpc_api.state_service import StateService
 from sandbank_server.templates.images import TemplateImage
 from sandbank_server.templates.model import SHIPPED_TEMPLATES, Package
 
 from tests.grpc.frame.conftest import Serve, Served, details_of
 
 INFO = info_pb2.DESCRIPTOR.services_by_name["InfoService"]
-STATE = state_pb2.DESCRIPTOR.services_by_name["StateService"]
 DATA = TemplateImage(
     template="data",
     reference="sandbank-data:abc",
@@ -42,7 +40,7 @@ async def served(serve: Serve) -> Served:
         default_template="data",
         environment_of=lambda name: DATA if name == "data" else None,
     )
-    return await serve({INFO: service, STATE: StateService()})
+    return await serve({INFO: service})
 
 
 async def call(served: Served, method: str, request: Message, answer: type[Message]) -> Any:
@@ -87,14 +85,3 @@ async def test_one_template_is_described(served: Served) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call(served, "GetTemplate", request, info_pb2.GetTemplateResponse)
     assert details_of(caught.value).info.reason == "TEMPLATE_NOT_FOUND"
-
-
-@pytest.mark.parametrize("method", [method.name for method in STATE.methods])
-async def test_no_rpc_of_state_service_is_built_yet(served: Served, method: str) -> None:
-    """Each answers NOT_SUPPORTED; none is silent."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await served.unary(f"/sandbank.v1.StateService/{method}")(b"")
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    details = details_of(caught.value)
-    assert details.info.reason == "NOT_SUPPORTED"
-    assert details.info.metadata["method"].endswith(method)

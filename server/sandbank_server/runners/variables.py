@@ -1,0 +1,83 @@
+"""What a sandbox tells of its variables, checked: everything in it may be a lie, but it is bounded and well-formed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+from sandbank.v1 import variable_pb2
+from sandbank_runner.v1 import runner_pb2
+
+from sandbank_server.runners.checks import check_counts
+from sandbank_server.runners.frames import RunnerViolation
+
+VALUE_BYTES = 15 * 1024 * 1024
+"""Largest value that a sandbox gives in one piece."""
+
+_VARIABLE_BYTES = 64 * 1024
+_NAME_CHARACTERS = 1000
+_TEXT_CHARACTERS = 1000
+_DIMENSIONS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An answer of a sandbox. ``as_of`` is still to be looked up by who knows the operations."""
+
+    variables: list[variable_pb2.Variable]
+    more: bool
+    data: bytes
+    mime_type: str
+    as_of: variable_pb2.AsOf
+
+
+def check_listing(result: runner_pb2.ReadResult, prefix: str, after: str, limit: int) -> Found:
+    """Return a page of variables. :class:`RunnerViolation` unless it is one that was asked for."""
+    found = _found(result)
+    names = [variable.name for variable in found.variables]
+    if len(names) > limit or (found.more and not names):
+        raise RunnerViolation(f"a page of {len(names)} variables")
+    if any(earlier >= later for earlier, later in zip([after, *names], names, strict=False)):
+        raise RunnerViolation("variables out of order")
+    if not all(name.startswith(prefix) for name in names):
+        raise RunnerViolation("variables that were not asked for")
+    return found
+
+
+def check_value(result: runner_pb2.ReadResult, name: str, max_bytes: int) -> Found:
+    """Return one variable with its value. :class:`RunnerViolation` unless it is the one that was asked for."""
+    found = _found(result)
+    if [variable.name for variable in found.variables] != [name]:
+        raise RunnerViolation("another variable than asked for")
+    if len(found.data) > max_bytes:
+        raise RunnerViolation(f"a value of {len(found.data)} bytes")
+    mime = found.mime_type
+    if not (0 < len(mime) <= _TEXT_CHARACTERS and mime.isprintable()):
+        raise RunnerViolation("a malformed type of a value")
+    return found
+
+
+def _found(result: runner_pb2.ReadResult) -> Found:
+    return Found(
+        [_variable(data) for data in result.variables],
+        result.more,
+        result.data,
+        result.mime_type,
+        variable_pb2.AsOf(operation_id=result.as_of_operation_id, stale=result.stale),
+    )
+
+
+def _variable(data: bytes) -> variable_pb2.Variable:
+    if len(data) > _VARIABLE_BYTES:
+        raise RunnerViolation(f"variable of {len(data)} bytes")
+    try:
+        variable = variable_pb2.Variable.FromString(data)
+    except DecodeError as error:
+        raise RunnerViolation("malformed variable") from error
+    texts = (variable.type_name, variable.preview, variable.dtype, variable.unserializable_reason)
+    if not 0 < len(variable.name) <= _NAME_CHARACTERS or any(len(text) > _TEXT_CHARACTERS for text in texts):
+        raise RunnerViolation("a variable of too many words")
+    if len(variable.shape) > _DIMENSIONS:
+        raise RunnerViolation("a variable of too many dimensions")
+    check_counts(variable.size_bytes, variable.length, *variable.shape)
+    return variable
