@@ -7,12 +7,13 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Protocol
 
 from sandbank_runner.supervisor.interpreter_messages import escaped
+from sandbank_runner.supervisor.reads import ReadRefused
 from sandbank_runner.supervisor.refusals import Refusal
 from sandbank_runner.supervisor.session import Session
-from sandbank_runner.v1.runner_pb2 import Assign, Failure, FromRunner, Page, Pong, Reply, ToRunner
+from sandbank_runner.v1.runner_pb2 import Assign, Failure, FromRunner, Page, Pong, Read, Reply, ToRunner
 
 _ABOUT_OPERATIONS = ("fetch", "cancel", "get_operation")
-_ABOUT_STATE = ("reset", "rewind", "begin_transaction", "end_transaction")
+_ABOUT_STATE = ("reset", "rewind", "begin_transaction", "end_transaction", "read")
 
 _UNKNOWN = Failure(reason="OPERATION_NOT_FOUND", message="the sandbox knows no operation of this id")
 _NOT_ASSIGNED = Failure(reason="SESSION_NOT_FOUND", message="the sandbox has no session yet")
@@ -132,6 +133,8 @@ class ControlDesk:
         elif kind == "reset":
             nothing = _nothing if request.reset.keep_files else self._sandbox.clean_workspace
             self._start(self._reset(session.reset(nothing), reply, send))
+        elif kind == "read":
+            self._start(self._read(session, request.read, reply, send))
         else:
             done = session.rewind(request.rewind.operation_id)
             if done is None:
@@ -146,6 +149,13 @@ class ControlDesk:
         except Exception as error:  # whatever it is, the control plane waits for an answer
             message = f"the workspace could not be emptied: {error}"
             reply.failure.CopyFrom(Failure(reason="BUG", message=escaped(message[:500])))
+        _send(reply, send)
+
+    async def _read(self, session: Session, read: Read, reply: Reply, send: Callable[[bytes], None]) -> None:
+        try:
+            reply.read.CopyFrom(await session.reads.answer(read))
+        except ReadRefused as refused:
+            reply.failure.CopyFrom(refused.failure())
         _send(reply, send)
 
     async def _rewind(

@@ -80,6 +80,7 @@ class Interpreter:
         self._loop = loop
         self._awaited: tuple[str, ...] = ()
         self._answer: asyncio.Future[Message] = loop.create_future()
+        self._reads: dict[int, asyncio.Future[Message]] = {}
         # What was written before a message was sent is in the pipes before the message can be read: taken first, it
         # comes before the display or the end that the message tells of, and what is written next does not.
         self._endpoint = Endpoint(
@@ -147,6 +148,22 @@ class Interpreter:
         message = await self._wait(answer, SNAPSHOT_SECONDS)
         self.phase = Phase.READY
         return message
+
+    async def read(self, number: int, question: Mapping[str, object], give: int) -> Message:
+        """Have it fork a reader that speaks on ``give``, which is closed here; return what it says to that.
+
+        For one that sleeps or waits for something to do, which it goes on with meanwhile. :class:`StartFailed`.
+        """
+        if self.phase is Phase.DEAD or self.killed_for:
+            os.close(give)
+            raise StartFailed("it is dead")
+        answer: asyncio.Future[Message] = self._loop.create_future()
+        self._reads[number] = answer
+        self._endpoint.send({**question, "type": "read", "read": number}, give=(give,))
+        try:
+            return await answer
+        finally:
+            del self._reads[number]
 
     async def set_environment(self, environment: Mapping[str, str]) -> None:
         """Add to the environment of user code. :class:`StartFailed` when it dies over it."""
@@ -234,6 +251,9 @@ class Interpreter:
             self._awaited = ()
 
     def _received(self, message: Message) -> None:
+        if message.header.get("type") in ("reading", "read_refused"):
+            self._reads_answered(message)
+            return
         if self._awaited:
             if message.header.get("type") in self._awaited and not self._answer.done():
                 self._answer.set_result(message)
@@ -243,10 +263,21 @@ class Interpreter:
             return
         self.dropped_messages += 1
 
+    def _reads_answered(self, message: Message) -> None:
+        number = message.header.get("read")
+        answer = self._reads.get(number) if type(number) is int else None
+        if answer is None or answer.done():
+            self.dropped_messages += 1
+        else:
+            answer.set_result(message)
+
     def _exited(self, status: int) -> None:
         self.phase = Phase.DEAD
         if not self._answer.done():
             self._fail(describe(status))
+        for answer in self._reads.values():
+            if not answer.done():
+                answer.set_exception(StartFailed(describe(status)))
         if not self.dead.done():
             self.dead.set_result(status)
 

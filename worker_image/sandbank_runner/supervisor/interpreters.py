@@ -132,9 +132,12 @@ class Interpreters:
             ranks=self._ranks,
             processes=self._processes,
             sleeper_uid=sleeper_uid,
-            foreign=lambda: {template.pid, *helpers},
+            foreign=lambda: {template.pid, *helpers, *self._readers},
             owner=self,
         )
+        self.deaths = 0
+        """How many live interpreters have died so far."""
+        self._readers: set[int] = set()
         self._memory_kills = memory_kills
         self._environment: Mapping[str, str] = {}
         self._pumps: Pumps | None = None
@@ -173,6 +176,7 @@ class Interpreters:
         reset = bool(self._before_next)
         self._failures = 0 if dead.used or reset else self._failures + 1
         self._last_failure = cause
+        self.deaths += 1
         await self.snapshots.settled()
         way = None if reset else self.listener.way_back(dead)
         restored = None if way is None else await self._go_back(dead, way)
@@ -291,7 +295,25 @@ class Interpreters:
 
     def _ours(self) -> set[int]:
         """Return our children that are no user code, or sleep."""
-        return {self._template.pid, *self._helpers, *self.snapshots.living}
+        return {self._template.pid, *self._helpers, *self._readers, *self.snapshots.living}
+
+    def reader_born(self, pid: int) -> bool:
+        """Take note of a copy that answers a read; False where ``pid`` is known for something else."""
+        live = -1 if self.current is None else self.current.pid
+        if pid <= 1 or pid in self._ours() or pid == live:
+            return False
+        self._readers.add(pid)
+        self._ranks.want(pid, memory_order.HISTORY)  # the first to go when memory runs out
+        return True
+
+    def watch(self, pid: int, on_exit: Callable[[int], None]) -> None:
+        """Tell ``on_exit`` once of a process's death, and its wait status."""
+        self._watcher.watch(pid, on_exit)
+
+    def reader_died(self, pid: int) -> None:
+        """It is no more."""
+        self._readers.discard(pid)
+        self._ranks.gone(pid)
 
     # Owner of the interpreters.
 

@@ -16,10 +16,12 @@ from sandbank_runner.supervisor.ledger import Ledger
 from sandbank_runner.supervisor.operations import Isolation, Operation, Policy, Terms
 from sandbank_runner.supervisor.publisher import EventPublisher
 from sandbank_runner.supervisor.queue import Begin, Finish
+from sandbank_runner.supervisor.reads import Reads
 from sandbank_runner.supervisor.refusals import Refusal
 from sandbank_runner.supervisor.reporting import Reporter
 from sandbank_runner.supervisor.snapshots import SnapshotSettings
 from sandbank_runner.supervisor.transactions import Transaction
+from sandbank_runner.supervisor.visible_states import VisibleStates
 from sandbank_runner.v1.runner_pb2 import (
     Assign,
     BeginTransaction,
@@ -76,6 +78,7 @@ class Session:
             background=self.background,
             now=now,
         )
+        self.reads = Reads(loop, VisibleStates(self.ledger, interpreters, self.dispatcher.running), interpreters)
         interpreters.listener = self.dispatcher
         interpreters.set_environment({**assign.env, **assign.secret_env})
 

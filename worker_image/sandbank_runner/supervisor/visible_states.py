@@ -1,0 +1,61 @@
+"""Which state a read sees, and of which process it is a fork."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from sandbank_runner.supervisor import refusals
+from sandbank_runner.supervisor.interpreters import Interpreters
+from sandbank_runner.supervisor.ledger import Ledger
+from sandbank_runner.supervisor.reads import Seen
+from sandbank_runner.supervisor.refusals import Refusal
+from sandbank_runner.supervisor.reporting import Running
+
+_BUSY = Refusal("SESSION_BUSY", "an operation is running, and there is no snapshot from before it to read")
+
+
+class VisibleStates:
+    """Committed ones for everybody, those of a transaction for who names it; ``running`` is the dispatcher's."""
+
+    def __init__(self, ledger: Ledger, interpreters: Interpreters, running: Mapping[str, Running]) -> None:
+        self._ledger = ledger
+        self._interpreters = interpreters
+        self._running = running
+
+    @property
+    def generation(self) -> int:
+        """Counts the interpreters that died: with one, readers may be swept away that did nothing wrong."""
+        return self._interpreters.deaths
+
+    def seen(self, transaction_id: str) -> Seen | Refusal | None:
+        """Return what a read sees now; None where the interpreter is being replaced."""
+        effects, opened = self._ledger.effects, self._ledger.transactions.open
+        if transaction_id and (opened is None or opened.transaction_id != transaction_id):
+            known = self._ledger.transactions.find(transaction_id)
+            return refusals.no_such_transaction(transaction_id, None if known is None else known.committed)
+        # No snapshot is taken while operations run, so the newest there can be is from before the first of them.
+        limit = min(
+            (running.record.operation.base for running in self._running.values()), default=effects.state
+        )
+        if opened is not None and not transaction_id:
+            limit = min(limit, opened.base)
+        point = next(iter(self._interpreters.snapshots.points.not_later(limit)), None)
+        idle = not self._running and limit == effects.state
+        if point is not None and (point.mark.state == limit or not idle):
+            stale = bool(self._running) or point.mark.state != effects.state
+            return Seen(point.sleeper, point.mark.operation_id, stale)
+        if not idle:
+            return _BUSY
+        live = self._interpreters.current
+        if live is None or live.killed_for:
+            return None
+        return Seen(live, effects.operation_id, stale=False)
+
+    async def ready(self) -> None:
+        """Wait until the interpreter has been replaced."""
+        live = self._interpreters.current
+        if live is not None and live.killed_for:
+            await asyncio.shield(live.dead)
+            await asyncio.sleep(0)  # until whoever else waits for this has taken note
+        await self._interpreters.ready()
