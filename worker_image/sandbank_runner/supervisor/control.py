@@ -12,10 +12,13 @@ from sandbank_runner.supervisor.refusals import Refusal
 from sandbank_runner.supervisor.session import Session
 from sandbank_runner.v1.runner_pb2 import Assign, Failure, FromRunner, Page, Pong, Read, Reply, ToRunner
 
-_ABOUT_OPERATIONS = ("fetch", "cancel", "get_operation")
+_ABOUT_OPERATIONS = ("fetch", "cancel", "get_operation", "provide_input")
 _ABOUT_STATE = ("reset", "rewind", "begin_transaction", "end_transaction", "read")
 
 _UNKNOWN = Failure(reason="OPERATION_NOT_FOUND", message="the sandbox knows no operation of this id")
+_NOT_WAITING = Failure(
+    reason="NOT_WAITING_FOR_INPUT", message="that question was answered already, or is over"
+)
 _NOT_ASSIGNED = Failure(reason="SESSION_NOT_FOUND", message="the sandbox has no session yet")
 _ASSIGNED = Failure(reason="NOT_ALLOWED", message="the sandbox serves another session")
 
@@ -91,6 +94,11 @@ class ControlDesk:
                     )
                 )
             return page is not None
+        if kind == "provide_input":
+            answered = session.provide_input(request.provide_input)
+            if answered is False:
+                reply.failure.CopyFrom(_NOT_WAITING)
+            return answered is not None
         if kind == "cancel":
             operation = session.cancel(request.cancel.operation_id)
         else:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sandbank_runner.channel import Message
 from sandbank_runner.supervisor import refusals, verdicts
 from sandbank_runner.supervisor.background import BackgroundOutput
+from sandbank_runner.supervisor.inputs import Inputs
 from sandbank_runner.supervisor.interpreter_messages import BadMessage, Done, parse_display, parse_done
 from sandbank_runner.supervisor.interpreter_process import Interpreter
 from sandbank_runner.supervisor.interpreters import Death, Interpreters
@@ -115,6 +116,11 @@ class Dispatcher:
             self._withdraw(operation)
             self.dispatch()  # what waited behind it may need less than it did
 
+    def provide_input(self, operation_id: str, input_id: str, text: str | None) -> bool:
+        """Answer a question of a running operation; None is the end of file. False where it does not wait for that."""
+        running = self.running.get(operation_id)
+        return running is not None and running.done is None and running.inputs.answer(input_id, text)
+
     def reset(self, before_next: Callable[[], Awaitable[None]]) -> Awaitable[None]:
         """Cancel everything now and replace the interpreter by a pristine one; what is returned waits for it."""
         self._sweep_away("reset")
@@ -195,6 +201,10 @@ class Dispatcher:
                 self._reporter.display(running.record, parse_display(message))
             elif kind == "done":
                 self._done(running, parse_done(message))
+            elif kind == "input_request":
+                self._reporter.input_request(running.record, running.inputs.asked(message))
+            elif kind == "input_withdrawn":
+                running.inputs.withdrawn(message)
             else:
                 self.dropped_messages += 1
         except BadMessage:
@@ -258,7 +268,8 @@ class Dispatcher:
         self._ledger.begin(operation, now)
         interpreter.execute(operation)
         ladder = Ladder(self._loop, operation, interpreter, self._settings.grace_seconds)
-        self.running[operation.operation_id] = Running(record, interpreter, ladder, self._loop.time())
+        inputs = Inputs(operation, interpreter)
+        self.running[operation.operation_id] = Running(record, interpreter, ladder, self._loop.time(), inputs)
         if self._carried:
             operation.warnings += self._carried
             self._carried = []

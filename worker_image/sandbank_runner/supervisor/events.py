@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from sandbank.v1.execution_pb2 import (
     Display,
     ExecutionError,
+    InputRequest,
     OperationEvent,
     Output,
     Started,
@@ -55,6 +56,10 @@ class EventBuilder:
     def display(self, record: Record, now: int, display: Display) -> bytes:
         """Return the event that it showed something."""
         return self._event(record, now, display=display)
+
+    def input_request(self, record: Record, now: int, request: InputRequest) -> bytes:
+        """Return the event that it asked for a line."""
+        return self._event(record, now, input_request=request)
 
     def finished(self, record: Record, now: int, ending: Ending) -> bytes:
         """Return the last event."""

@@ -191,6 +191,10 @@ class Interpreter:
             (operation.code,),
         )
 
+    def answer(self, operation_id: str, input_id: int, text: str | None) -> None:
+        """Give user code that waits for input a line; None is the end of file."""
+        self._endpoint.send({"type": "input", "operation": operation_id, "input_id": input_id, "text": text})
+
     def finish(self) -> None:
         """What ran is over: wait for the next."""
         if self.phase is Phase.BUSY:

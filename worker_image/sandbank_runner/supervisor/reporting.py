@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from sandbank.v1.execution_pb2 import Display, ExecutionError
+from sandbank.v1.execution_pb2 import Display, ExecutionError, InputRequest
 
 from sandbank_runner.supervisor.events import Ending, EventBuilder
+from sandbank_runner.supervisor.inputs import Inputs
 from sandbank_runner.supervisor.interpreter_messages import Done
 from sandbank_runner.supervisor.interpreter_process import Interpreter
 from sandbank_runner.supervisor.journal import Journal, Record
@@ -45,6 +46,7 @@ class Running:
     ladder: Ladder
     start: float
     """By the loop's clock."""
+    inputs: Inputs
     done: Done | None = None
     """What the interpreter said of its end, where the way back still lies between that and the end."""
 
@@ -89,6 +91,10 @@ class Reporter:
             return
         operation.display_bytes += size
         self._emit(record, self._events.display(record, self._now(), display))
+
+    def input_request(self, record: Record, request: InputRequest) -> None:
+        """It asked for a line."""
+        self._emit(record, self._events.input_request(record, self._now(), request))
 
     def finished(self, running: Running, how: End, error: ExecutionError | None) -> None:
         """It ended."""

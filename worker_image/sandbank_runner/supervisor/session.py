@@ -10,6 +10,7 @@ from google.protobuf.duration_pb2 import Duration
 from sandbank_runner.supervisor.background import BackgroundOutput
 from sandbank_runner.supervisor.dispatcher import Dispatcher, Settings
 from sandbank_runner.supervisor.events import EventBuilder
+from sandbank_runner.supervisor.inputs import TEXT_BYTES
 from sandbank_runner.supervisor.interpreters import Interpreters
 from sandbank_runner.supervisor.journal import JOURNAL_BYTES, JOURNAL_OPERATIONS, Journal, Page
 from sandbank_runner.supervisor.ledger import Ledger
@@ -28,6 +29,7 @@ from sandbank_runner.v1.runner_pb2 import (
     EndTransaction,
     FromRunner,
     Hello,
+    ProvideInput,
     Submit,
 )
 
@@ -139,6 +141,19 @@ class Session:
         if record is not None:
             self.dispatcher.cancel(record.operation)
         return self.operation(operation_id)
+
+    def provide_input(self, answer: ProvideInput) -> bool | None:
+        """Answer a question; False where its operation does not wait for that, None where it is not known.
+
+        ValueError where there is no answer, or one that is too long.
+        """
+        kind = answer.WhichOneof("reply")
+        if kind is None or len(answer.text.encode()) > TEXT_BYTES:
+            raise ValueError("malformed ProvideInput")
+        if self.journal.find(answer.operation_id) is None:
+            return None
+        text = answer.text if kind == "text" else None
+        return self.dispatcher.provide_input(answer.operation_id, answer.input_id, text)
 
     def operation(self, operation_id: str) -> bytes | None:
         """Return a serialized ``sandbank.v1.Operation``, None where it is not known."""
