@@ -35,7 +35,7 @@ _PR_GET_TID_ADDRESS = 40
 _PID = struct.Struct("i")
 # Looked up before user code runs, which may replace them: interpreters fork beside it.
 _FLAGS = _CLONE_PARENT | _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID | int(signal.SIGCHLD)
-_main_thread, _native_id = threading.main_thread, threading.get_native_id
+_main_thread, _native_id, _Thread = threading.main_thread, threading.get_native_id, threading.Thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +130,6 @@ def _fork_twice() -> int:
 
 def _correct_thread_id() -> None:
     """Make ``threading`` show the child's id; ``os.fork`` would have done it by a hook."""
-    vars(_main_thread())["_native_id"] = _native_id()
+    main_thread = _main_thread()
+    if isinstance(main_thread, _Thread):  # user code may have put anything in its place
+        vars(main_thread)["_native_id"] = _native_id()

@@ -25,8 +25,7 @@ _getdents: Any = library_function("getdents64")
 _open.argtypes = [ctypes.c_char_p, ctypes.c_int]
 _getdents.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
 _getdents.restype = ctypes.c_ssize_t
-_buffer = ctypes.create_string_buffer(_BLOCK)
-_bytes_at = ctypes.string_at
+_buffer = ctypes.create_string_buffer(_BLOCK)  # `string_at` would be told
 _entry_length = Struct("=H").unpack_from
 _LENGTH_AT, _NAME_AT = 16, 19  # in a directory entry
 
@@ -49,7 +48,7 @@ def numbers_in(path: bytes) -> list[int]:
     found = []
     try:
         while (size := _getdents(descriptor, _buffer, _BLOCK)) > 0:
-            data = _bytes_at(_buffer, size)
+            data: bytes = _buffer[:size]
             at = 0
             while at < size:
                 (length,) = _entry_length(data, at + _LENGTH_AT)
