@@ -145,7 +145,8 @@ class Link:
     def speak_on(self, descriptor: int) -> None:
         """In a forked process: say everything on another channel from here on. It hears nothing any more."""
         self.descriptor = descriptor
-        self._send = partial(_write, descriptor)  # a socket object of its own would tell the user's audit hooks
+        # Not by a socket object: to make one tells the user's audit hooks.
+        self._send = partial(_write, descriptor)
 
     def mute(self) -> None:
         """In a forked process: let go of the channel."""

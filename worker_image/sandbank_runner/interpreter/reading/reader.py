@@ -185,7 +185,9 @@ class Reader:
             return TOO_SLOW
         begin = _monotonic()
         try:
-            return str(self._patience.call(preview, value, repr, seconds=min(PREVIEW_SECONDS, self._previews_left)))
+            return str(
+                self._patience.call(preview, value, repr, seconds=min(PREVIEW_SECONDS, self._previews_left))
+            )
         except TookTooLong:
             return TOO_SLOW
         except BaseException as error:
