@@ -27,6 +27,7 @@ from sandbank_runner.supervisor.session import Session
 from sandbank_runner.supervisor.sweep import kill_descendants
 from sandbank_runner.supervisor.template_process import TemplateDied, TemplateProcess
 from sandbank_runner.supervisor.user_processes import UserProcesses, start_time
+from sandbank_runner.supervisor.workspace import Workspace
 from sandbank_runner.v1.runner_pb2 import Assign, FromRunner, Hello, Pong, ToRunner
 
 PRELOAD_SECONDS = 300.0
@@ -54,11 +55,13 @@ class Supervisor:
             loop, booted.template_socket, booted.template_pid, lambda how: self.end(EXIT_TEMPLATE, how)
         )
         self._files = FileConnections(loop, self._template, self._reaper)
+        self._workspace = Workspace(loop, self._files)
         self._interpreters = Interpreters(
             loop,
             self._template,
             self._reaper,
             helpers=self._files.helpers,
+            workspace=self._workspace,
             processes=lambda ours: UserProcesses(ours, self._sweep, self._sweep_others),
             sleeper_uid=config.users.sleeper if config.users else None,
             memory_kills=self._memory_kills,
@@ -130,6 +133,7 @@ class Supervisor:
             self._orphan.cancel()
         self._desk.close()
         self._link.close()
+        self._workspace.close()
         await self._files.close()
         with contextlib.suppress(TemplateDied, OSError):
             await self._sweep()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from sandbank_runner.channel import Message
 from sandbank_runner.supervisor import refusals, verdicts
 from sandbank_runner.supervisor.background import BackgroundOutput
+from sandbank_runner.supervisor.file_bases import FileBases
 from sandbank_runner.supervisor.inputs import Inputs
 from sandbank_runner.supervisor.interpreter_messages import BadMessage, Done, parse_display, parse_done
 from sandbank_runner.supervisor.interpreter_process import Interpreter
@@ -87,6 +88,7 @@ class Dispatcher:
         self._quiet = LazyTimer(loop, self._snapshots.settings.quiet_seconds, self._when_quiet)
         self._idle = LazyTimer(loop, _BUSY_SECONDS, self._when_idle)
         self._snapshots.pinned = self._pinned
+        self._bases = FileBases(interpreters.workspace, ledger, self._operations, self.dispatch)
 
     # What is asked for.
 
@@ -158,10 +160,12 @@ class Dispatcher:
                     self._quiet.touch()
                 return
             else:
-                verdict = decide(step, self._situation())
+                verdict = decide(step, self._situation(step))
             if verdict is Next.SNAPSHOT and interpreter.free:
                 self._take(interpreter)
-            if step is None or verdict in (Next.WAIT, Next.SNAPSHOT):
+            if verdict is Next.BASE and step is not None:
+                self._bases.take(step)
+            if step is None or verdict in (Next.WAIT, Next.SNAPSHOT, Next.BASE):
                 return
             self.queue.pop()
             if isinstance(verdict, Refusal):
@@ -219,8 +223,7 @@ class Dispatcher:
         if self._errand is not None:
             self._way = self._errand.way
         else:
-            operations = [running.record.operation for running in self.running.values()]
-            self._way = after_death(operations, self._ledger.transactions.open, self._ledger.effects)
+            self._way = after_death(self._operations(), self._ledger.transactions.open, self._ledger.effects)
         return self._way
 
     def interpreter_died(self, death: Death) -> None:
@@ -241,12 +244,13 @@ class Dispatcher:
                 reason=errand.reason if errand else f"the interpreter died ({death.cause})",
                 asked_for=errand is not None and errand.rewinds,
             )
-            if not ended and death.restored is not None:
-                self._carried = [*self._carried, *death.restored.woken.warnings][-_CARRIED:]
+            if not ended:
+                self._carried = [*self._carried, *verdicts.carried(death)][-_CARRIED:]
         for running in ended:
             self._end_with_interpreter(running, death, errand, exactly=exactly)
         self._activity()
         self._snapshots.tidy()
+        self._bases.tidy()
         if errand is not None:
             errand.done(exactly)
 
@@ -262,11 +266,13 @@ class Dispatcher:
 
     def _start(self, operation: Operation, interpreter: Interpreter) -> None:
         record = self._record(operation)
+        operation.files_base = self._bases.base_for(operation)
         if operation.begins is not None and self._ledger.transactions.open is None:
-            self._ledger.begin_transaction(operation.transaction_id, operation.begins)
+            begun = self._ledger.begin_transaction(operation.transaction_id, operation.begins)
+            begun.files_base = operation.files_base if operation.begins.include_files else None
         now = self._now()
         self._ledger.begin(operation, now)
-        interpreter.execute(operation)
+        interpreter.execute(operation, self._interpreters.workspace.has_news())
         ladder = Ladder(self._loop, operation, interpreter, self._settings.grace_seconds)
         inputs = Inputs(operation, interpreter)
         self.running[operation.operation_id] = Running(record, interpreter, ladder, self._loop.time(), inputs)
@@ -280,6 +286,7 @@ class Dispatcher:
         operation.dropped_output_bytes += done.dropped_bytes
         operation.interrupted = done.interrupted
         operation.warnings += done.warnings
+        operation.files_changed = done.files
         if operation.isolation is Isolation.NAMESPACE:
             operation.conflicting_names = done.conflicts
         if done.error is not None and done.interrupted and operation.stop is not None:
@@ -292,6 +299,7 @@ class Dispatcher:
             running.interpreter.kill(ROLLBACK)
             return
         del self.running[operation.operation_id]
+        self._bases.tidy()
         if not self.running:
             operation.state_after = self._ledger.effects.state
             running.interpreter.finish()
@@ -308,9 +316,15 @@ class Dispatcher:
         if death.restored is not None:
             operation.state_after = self._ledger.effects.state
         if not death.was_reset:
-            operation.warnings += verdicts.notices(
-                operation, death.restored, exactly=exactly, with_files=operation.include_files
-            )
+            operation.warnings += verdicts.notices(operation, death, exactly=exactly)
+        if death.with_files:
+            operation.files_changed = ()
+        elif (
+            running.done is None
+            and death.restored is not None
+            and death.restored.point.mark.state == operation.base
+        ):
+            operation.files_changed = death.restored.woken.files
         if running.done is not None:
             how, error = End.RETURNED if running.done.ok else End.RAISED, running.done.error
         elif operation.stop is not None and (death.was_reset or (errand is not None and errand.rewinds)):
@@ -325,6 +339,7 @@ class Dispatcher:
 
     def _refuse(self, step: Step, refusal: Refusal) -> None:
         self._snapshots.forget_refusal()
+        self._interpreters.workspace.forget_refusal()
         if isinstance(step, Operation):
             step.warnings += refusal.notices()
             self._reporter.never_began(self._record(step), End.REFUSED, refusal.error())
@@ -354,7 +369,11 @@ class Dispatcher:
 
     def _begin(self, step: Begin) -> None:
         known = self._ledger.transactions.find(step.transaction_id)
-        step.answer(known or self._ledger.begin_transaction(step.transaction_id, step.terms))
+        if known is None:
+            base = self._bases.base_for(step)
+            known = self._ledger.begin_transaction(step.transaction_id, step.terms)
+            known.files_base = base
+        step.answer(known)
         self._activity()
 
     def _end(self, step: Finish, interpreter: Interpreter) -> None:
@@ -365,6 +384,7 @@ class Dispatcher:
         elif step.commit:
             step.answer(self._ledger.end_transaction(committed=True, reason="commit"))
             self._snapshots.tidy()
+            self._bases.tidy()
         else:
             self._roll_back(transaction, ROLLBACK, interpreter, lambda: step.answer(transaction))
 
@@ -372,12 +392,13 @@ class Dispatcher:
         self, transaction: Transaction, reason: str, interpreter: Interpreter, done: Callable[[], None]
     ) -> None:
         """End the open transaction in the state before it."""
-        if self._ledger.effects.state == transaction.base:
+        if self._ledger.effects.state == transaction.base and self._bases.is_as_before(transaction):
             self._ledger.end_transaction(committed=False, reason=reason)
             self._snapshots.tidy()
+            self._bases.tidy()
             done()
         else:
-            way = WayBack(limit=transaction.base)
+            way = WayBack(limit=transaction.base, limit_files=transaction.files_base)
             self._errand = Errand(way, reason, lambda _: done())
             interpreter.kill(ROLLBACK)
 
@@ -458,7 +479,7 @@ class Dispatcher:
             and self._snapshots.refusal is None
         )
 
-    def _situation(self) -> Situation:
+    def _situation(self, step: Step) -> Situation:
         snapshots = self._snapshots
         return Situation(
             transactions=self._ledger.transactions,
@@ -468,7 +489,11 @@ class Dispatcher:
             taking=snapshots.taking,
             refusal=snapshots.refusal,
             history=snapshots.settings.history,
+            files=self._bases.situation(step),
         )
+
+    def _operations(self) -> list[Operation]:
+        return [running.record.operation for running in self.running.values()]
 
     def _pinned(self) -> set[int]:
         pinned = {running.record.operation.base for running in self.running.values()}

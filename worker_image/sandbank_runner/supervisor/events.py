@@ -113,6 +113,8 @@ class EventBuilder:
         for notice in operation.warnings:
             message.warnings.add(code=notice.code, message=notice.message, names=notice.names)
         message.conflicting_names.extend(operation.conflicting_names)
+        for path, change in operation.files_changed:
+            message.files_changed.add(path=path, kind=change)
 
     def _event(self, record: Record, now: int, **event: object) -> bytes:
         return OperationEvent(

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import socket
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from sandbank_runner.supervisor.interpreter_process import Watcher
@@ -24,12 +25,26 @@ class FileConnections:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, template: TemplateProcess, watcher: Watcher) -> None:
         self.helpers: set[int] = set()
-        """The living helpers: no user code, so a sweep must not hit them."""
+        """The living helpers, and the keeper: no user code, so a sweep must not hit them."""
+        self._at_work: set[int] = set()
+        """Those that serve a request."""
+        self._touches = 0
         self._loop = loop
         self._template = template
         self._watcher = watcher
         self._places = asyncio.Semaphore(CONNECTIONS)
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def touches(self) -> int:
+        """Another number than before where a helper may have changed the workspace since."""
+        if self._at_work:
+            self._touches += 1
+        return self._touches
+
+    async def start_keeper(self) -> FileHelper:
+        """Have the template fork a keeper of the workspace. Raises what ``TemplateProcess.keeper`` raises."""
+        return await self._start(self._template.keeper)
 
     def open(self, sock: socket.socket, read: bytes) -> None:
         """Serve the request that comes on ``sock``, of which ``read`` was read already; closes it in the end."""
@@ -59,16 +74,31 @@ class FileConnections:
             sock.close()
 
     async def _start_helper(self) -> FileHelper:
+        helper = await self._start(self._template.files, self._at_work)
+        self._touches += 1
+        return helper
+
+    async def _start(
+        self, fork: Callable[[int], Awaitable[int]], at_work: set[int] | None = None
+    ) -> FileHelper:
         from sandbank_runner.files.helper_link import FileHelper
 
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            pid = await self._template.files(theirs.detach())
+            pid = await fork(theirs.detach())
         except BaseException:
             ours.close()
             raise
         self.helpers.add(pid)
-        self._watcher.watch(pid, lambda _: self.helpers.discard(pid))
+        if at_work is not None:
+            at_work.add(pid)
+
+        def ended(_: int) -> None:
+            self.helpers.discard(pid)
+            self._at_work.discard(pid)
+            self._touches += 1
+
+        self._watcher.watch(pid, ended)
 
         def kill() -> None:
             # In the set it has not been reaped, and its number belongs to nobody else.

@@ -120,11 +120,16 @@ class Interpreter:
             self.missing_walls = tuple(str(wall)[:64] for wall in walls[:16])
         self.phase = Phase.READY
 
-    async def snapshot(self, number: int, give: int) -> Message:
-        """Have it fork a sleeper that speaks on ``give``, which is closed here; return what it says to that."""
+    async def snapshot(self, number: int, give: int, fresh_files: bool = False) -> Message:
+        """Have it fork a sleeper that speaks on ``give``, which is closed here; return what it says to that.
+
+        ``fresh_files``: the workspace is to be looked at anew, others have changed it.
+        """
         self.phase = Phase.FORKING
         answer = self._await("snapshot_taken", "snapshot_refused")
-        self._endpoint.send({"type": "snapshot", "snapshot": number}, give=(give,))
+        self._endpoint.send(
+            {"type": "snapshot", "snapshot": number, "fresh_files": fresh_files}, give=(give,)
+        )
         message = await self._wait(answer, SNAPSHOT_SECONDS)
         self.phase = Phase.READY
         return message
@@ -175,7 +180,7 @@ class Interpreter:
         await self._wait(answer, START_SECONDS)
         self.phase = Phase.READY
 
-    def execute(self, operation: Operation) -> None:
+    def execute(self, operation: Operation, fresh_files: bool = False) -> None:
         """Run its code; what was written before is handed on first, because it belongs to nobody or somebody else."""
         self.pumps.drain()
         self.pumps.restart()
@@ -187,6 +192,7 @@ class Interpreter:
                 "execution_count": operation.execution_count,
                 "isolation": operation.isolation.name.lower(),
                 "allow_input": operation.allow_input,
+                "fresh_files": fresh_files,
             },
             (operation.code,),
         )

@@ -21,6 +21,7 @@ from sandbank_runner.supervisor.restore_points import RestorePoint, WayBack
 from sandbank_runner.supervisor.snapshots import Snapshots
 from sandbank_runner.supervisor.template_process import TemplateProcess
 from sandbank_runner.supervisor.user_processes import UserProcesses
+from sandbank_runner.supervisor.workspace import Workspace
 from sandbank_runner.walls import memory_order
 
 START_ATTEMPTS = 6
@@ -54,6 +55,8 @@ class Death:
     """It was replaced by a pristine one on purpose."""
     restored: Restored | None
     """None: the next one is pristine."""
+    with_files: bool = False
+    """The workspace went back too."""
 
 
 class Listener(Protocol):
@@ -114,12 +117,14 @@ class Interpreters:
         watcher: Watcher,
         *,
         helpers: set[int],
+        workspace: Workspace,
         processes: Callable[[Callable[[], set[int]]], UserProcesses],
         sleeper_uid: int | None,
         memory_kills: Callable[[], int],
     ) -> None:
         self.listener: Listener = Nobody()
         self.current: Interpreter | None = None
+        self.workspace = workspace
         self._loop = loop
         self._template = template
         self._watcher = watcher
@@ -135,6 +140,7 @@ class Interpreters:
             foreign=lambda: {template.pid, *helpers, *self._readers},
             owner=self,
         )
+        self.snapshots.files_are_news = workspace.has_news
         self.deaths = 0
         """How many live interpreters have died so far."""
         self._readers: set[int] = set()
@@ -179,23 +185,29 @@ class Interpreters:
         self.deaths += 1
         await self.snapshots.settled()
         way = None if reset else self.listener.way_back(dead)
-        restored = None if way is None else await self._go_back(dead, way)
+        restored, with_files = (None, False) if way is None else await self._go_back(dead, way)
         if restored is None:
             self.snapshots.drop_all()
             await self._bury(dead)
-        self.listener.interpreter_died(Death(dead, cause, reset, restored))
+            with_files = way is not None and await self._bring_files_back(way, None)
+        self.listener.interpreter_died(Death(dead, cause, reset, restored, with_files))
         return None if restored is None else restored.point.sleeper
 
-    async def _go_back(self, dead: Interpreter, way: WayBack) -> Restored | None:
-        """Wake the best snapshot that can be woken."""
+    async def _go_back(self, dead: Interpreter, way: WayBack) -> tuple[Restored | None, bool]:
+        """Wake the best snapshot that can be woken; return it, and whether the workspace went back first."""
         for point in self.snapshots.candidates(way):
             await self._processes.sweep_others(point.processes)
             dead.drain()
             dead.close()
+            with_files = await self._bring_files_back(way, point)
             woken = await self.snapshots.wake(point)
             if woken is not None:
-                return Restored(point, woken)
-        return None
+                return Restored(point, woken), with_files
+        return None, False
+
+    async def _bring_files_back(self, way: WayBack, point: RestorePoint | None) -> bool:
+        base = way.files_for(point)
+        return base is not None and await self.workspace.bring_back(base)
 
     async def ready(self) -> Interpreter:
         """Wait until there is an interpreter to use."""

@@ -165,6 +165,8 @@ class Operation:
     dropped_output_bytes: int = 0
     display_bytes: int = 0
     warnings: list[Notice] = field(default_factory=list)
+    files_base: int | None = None
+    """The base of the workspace from before it, where its rollback returns the files too."""
     files_changed: tuple[tuple[str, int], ...] = ()
     """(path, number of a ``FileChangeKind``)."""
     conflicting_names: tuple[str, ...] = ()

@@ -60,6 +60,11 @@ def no_snapshot(why: str) -> Refusal:
     return Refusal("SNAPSHOT_GONE", f"no snapshot could be taken: {why}")
 
 
+def files_too_large(why: str) -> Refusal:
+    """The workspace is over the bound for `include_files`."""
+    return Refusal("FILES_TOO_LARGE", why)
+
+
 def snapshot_gone(operation_id: str) -> Refusal:
     """There is no way back to the state after an operation."""
     return Refusal(

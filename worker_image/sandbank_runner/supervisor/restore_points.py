@@ -36,11 +36,20 @@ class WayBack:
 
     limit: int
     exact: int | None = None
+    limit_files: int | None = None
+    """The base that the workspace goes back to with ``limit``; None: the files stay as they are."""
+    exact_files: int | None = None
+    """Likewise with ``exact``."""
 
     @property
     def wanted(self) -> int:
         """The state that is hoped for."""
         return self.limit if self.exact is None else self.exact
+
+    def files_for(self, point: RestorePoint | None) -> int | None:
+        """Return the base of the workspace that goes with a restore point, or with none."""
+        exactly = self.exact is not None and point is not None and point.mark.state == self.exact
+        return self.exact_files if exactly else self.limit_files
 
 
 class RestorePoints:

@@ -21,7 +21,21 @@ class Next(enum.Enum):
     WAIT = "wait"
     SNAPSHOT = "snapshot"
     """Take a snapshot, then look again."""
+    BASE = "base"
+    """Take a base of the workspace, then look again."""
     GO = "go"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """How things are with the workspace, for the head of the queue."""
+
+    based: bool = False
+    """There is a base of it as it is now."""
+    basing: bool = False
+    """One is being taken."""
+    refusal: Refusal | None = None
+    """Why the one that was to be taken could not be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +55,7 @@ class Situation:
     """Why the one that was to be taken could not be."""
     history: int
     """How many states are kept for Rewind."""
+    files: Files = Files()
 
 
 def decide(step: Step, now: Situation) -> Next | Refusal:
@@ -52,7 +67,7 @@ def decide(step: Step, now: Situation) -> Next | Refusal:
     if refusal is not None:
         return refusal
     if now.standing or now.running:
-        return Next.GO
+        return _with_base(step, now)
     needed = needs_snapshot(step)
     if needed and now.disabled:
         return refusals.SNAPSHOTS_DISABLED
@@ -63,7 +78,15 @@ def decide(step: Step, now: Situation) -> Next | Refusal:
             return Next.SNAPSHOT
         if needed:
             return now.refusal
-    return Next.GO
+    return _with_base(step, now)
+
+
+def _with_base(step: Step, now: Situation) -> Next | Refusal:
+    if now.files.based or not needs_base(step, now.transactions):
+        return Next.GO
+    if now.files.basing:
+        return Next.WAIT
+    return Next.BASE if now.files.refusal is None else now.files.refusal
 
 
 def needs_snapshot(step: Step) -> bool:
@@ -74,6 +97,22 @@ def needs_snapshot(step: Step) -> bool:
         return True
     return step.isolation is Isolation.PROCESS and (
         bool(step.transaction_id) or step.policy in (Policy.COMMIT_ON_SUCCESS, Policy.ROLLBACK_ON_FAILURE)
+    )
+
+
+def needs_base(step: Step, transactions: Transactions) -> bool:
+    """Whether it can begin only with a base of the workspace: its rollback is to return the files too."""
+    if isinstance(step, Finish):
+        return False
+    opened = transactions.find(step.transaction_id) if step.transaction_id else None
+    if isinstance(step, Begin):
+        return step.terms.include_files and opened is None
+    if step.begins is not None and step.begins.include_files and opened is None:
+        return True
+    if step.isolation is not Isolation.PROCESS:  # rolls back names only
+        return False
+    return (opened is not None and opened.terms.include_files) or (
+        step.include_files and step.policy in (Policy.COMMIT_ON_SUCCESS, Policy.ROLLBACK_ON_FAILURE)
     )
 
 

@@ -23,6 +23,7 @@ from sandbank_runner.supervisor.reporting import Reporter
 from sandbank_runner.supervisor.snapshots import SnapshotSettings
 from sandbank_runner.supervisor.transactions import Transaction
 from sandbank_runner.supervisor.visible_states import VisibleStates
+from sandbank_runner.supervisor.workspace import WORKSPACE_COPY_BYTES
 from sandbank_runner.v1.runner_pb2 import (
     Assign,
     BeginTransaction,
@@ -70,6 +71,7 @@ class Session:
             quiet_seconds=_seconds(assign.quiet_time) if assign.HasField("quiet_time") else QUIET_SECONDS,
         )
         grace = _seconds(assign.interrupt_grace) if assign.HasField("interrupt_grace") else GRACE_SECONDS
+        interpreters.workspace.limit = assign.workspace_copy_bytes or WORKSPACE_COPY_BYTES
         self.dispatcher = Dispatcher(
             loop,
             interpreters,
@@ -80,7 +82,9 @@ class Session:
             background=self.background,
             now=now,
         )
-        self.reads = Reads(loop, VisibleStates(self.ledger, interpreters, self.dispatcher.running), interpreters)
+        self.reads = Reads(
+            loop, VisibleStates(self.ledger, interpreters, self.dispatcher.running), interpreters
+        )
         interpreters.listener = self.dispatcher
         interpreters.set_environment({**assign.env, **assign.secret_env})
 

@@ -50,6 +50,8 @@ class Snapshots:
         self.settings = SnapshotSettings()
         self.pinned: Callable[[], set[int]] = set
         """States that must stay within reach."""
+        self.files_are_news: Callable[[], bool] = lambda: False
+        """Whether the interpreter has to look at the workspace anew."""
         self.points = RestorePoints()
         self.refusal: Refusal | None = None
         """Why the last attempt gave none; stays until :meth:`forget_refusal`."""
@@ -145,7 +147,9 @@ class Snapshots:
         number = self._number
         ours, theirs = pair()
         try:
-            pid = self._pid_of(await live.snapshot(number, theirs.detach()), number, live)
+            pid = self._pid_of(
+                await live.snapshot(number, theirs.detach(), self.files_are_news()), number, live
+            )
         except StartFailed as error:
             ours.close()
             raise _NoSnapshot(refusals.no_snapshot(str(error))) from None

@@ -79,6 +79,10 @@ class TemplateProcess:
         """Fork a file helper that serves one request on the socket ``give``, which is closed here; return its pid."""
         return _pid(await self.request({"type": "files"}, "forked", (give,)))
 
+    async def keeper(self, give: int) -> int:
+        """Fork a keeper of the workspace that lives as long as the socket ``give``, likewise."""
+        return _pid(await self.request({"type": "keeper"}, "forked", (give,)))
+
     async def sweep(self, *, keep_sleepers: bool = False) -> None:
         """Kill every process of the user, or all but those that sleep."""
         await self.request({"type": "sweep", "keep_sleepers": keep_sleepers}, "swept")

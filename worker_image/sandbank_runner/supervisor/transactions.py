@@ -24,6 +24,8 @@ class Transaction:
     begin_time: int
     expire_time: int
     operation_ids: list[str] = field(default_factory=list)
+    files_base: int | None = None
+    """The base of the workspace from before it, where its rollback returns the files too."""
     committed: bool | None = None
     """How it ended; None while it is open."""
 

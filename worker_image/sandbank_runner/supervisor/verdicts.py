@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbank.v1.execution_pb2 import ExecutionError
 
-from sandbank_runner.supervisor.interpreters import Restored
+from sandbank_runner.supervisor.interpreters import Death, Restored
 from sandbank_runner.supervisor.operations import Kind, Notice, Operation, Stop
 
 _NAMES = 256
@@ -58,21 +58,26 @@ def consequence(operation: Operation, restored: Restored | None) -> str:
     return "the session is as it was at its beginning"
 
 
-def notices(
-    operation: Operation, restored: Restored | None, *, exactly: bool, with_files: bool
-) -> list[Notice]:
+def notices(operation: Operation, death: Death, *, exactly: bool) -> list[Notice]:
     """Return the warnings of an operation that went with its interpreter.
 
-    ``exactly``: the session is where it was to be; ``with_files``: the workspace went back too.
+    ``exactly``: the session is where it was to be.
     """
+    restored = death.restored
     found: list[Notice] = []
     if not exactly and operation.kind is not Kind.NONE:
         where = consequence(operation, restored)
         found.append(Notice("SNAPSHOT_GONE", f"the snapshot before the operation was gone, and {where}"))
+    return found + carried(death)
+
+
+def carried(death: Death) -> list[Notice]:
+    """Return what a snapshot that took over has to say, whoever is to hear it."""
+    restored = death.restored
     if restored is None:
-        return found
-    found += restored.woken.warnings
-    if restored.woken.files and not with_files:
+        return []
+    found = list(restored.woken.warnings)
+    if restored.woken.files and not death.with_files:
         names = tuple(path for path, _ in restored.woken.files[:_NAMES])
         more = "" if len(names) == len(restored.woken.files) and not restored.woken.files_truncated else ", …"
         which = ", ".join(names[:_SHOWN]) + (more if len(names) <= _SHOWN else ", …")

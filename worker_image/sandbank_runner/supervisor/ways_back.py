@@ -34,17 +34,24 @@ def after_death(running: Iterable[Operation], transaction: Transaction | None, e
     """
     operations = list(running)
     state = min((operation.base for operation in operations), default=effects.state)
+    files = next((operation.files_base for operation in operations), None)
     if transaction is None:
-        return WayBack(limit=state)
+        return WayBack(limit=state, limit_files=files)
+    whole = files if transaction.files_base is None else transaction.files_base
     if operations and all(operation.is_undone_alone for operation in operations):
-        return WayBack(limit=transaction.base, exact=state)
-    return WayBack(limit=transaction.base)
+        return WayBack(limit=transaction.base, exact=state, limit_files=whole, exact_files=files)
+    return WayBack(limit=transaction.base, limit_files=whole)
 
 
 def after_failure(operation: Operation, transaction: Transaction | None) -> Errand:
     """Return the errand that undoes an operation by its policy."""
-    limit = operation.base if transaction is None else transaction.base
+    files = operation.files_base
+    if transaction is None:
+        way = WayBack(limit=operation.base, exact=operation.base, limit_files=files, exact_files=files)
+    else:
+        whole = files if transaction.files_base is None else transaction.files_base
+        way = WayBack(limit=transaction.base, exact=operation.base, limit_files=whole, exact_files=files)
     return Errand(
-        WayBack(limit=limit, exact=operation.base),
+        way,
         f"the snapshot before operation {operation.operation_id} was gone",
     )
