@@ -70,6 +70,9 @@ class ScriptedSupervisor:
         """Serves a FILES connection, once it is open."""
         self.opens = True
         """Whether it opens transactions that are asked for."""
+        self.holds: set[str] = set()
+        """Kinds of requests that are not looked at before :meth:`release`."""
+        self.held: list[tuple[Wire, runner_pb2.ToRunner]] = []
         self.listed = True
         """Whether Hello tells of the journal."""
         self.wires: list[Wire] = []
@@ -247,7 +250,17 @@ class ScriptedSupervisor:
         self._catch_up(seen)
         self.on_open(wire)
         while True:
-            self._handle(wire, await wire.receive())
+            request = await wire.receive()
+            if request.WhichOneof("message") in self.holds:
+                self.held.append((wire, request))
+            else:
+                self._handle(wire, request)
+
+    def release(self) -> None:
+        """Handle what was held."""
+        self.holds.clear()
+        while self.held:
+            self._handle(*self.held.pop(0))
 
     def _greet(self, wire: Wire) -> dict[str, int]:
         summaries = [

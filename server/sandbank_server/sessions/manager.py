@@ -21,6 +21,7 @@ from sandbank_server.errors import (
     SessionTerminatedError,
     StoreUnavailableError,
 )
+from sandbank_server.sessions.answering import provide_input
 from sandbank_server.sessions.background import spawn
 from sandbank_server.sessions.creation import NewSession, SessionFactory
 from sandbank_server.sessions.cursor import Cursor
@@ -86,6 +87,15 @@ class SessionManager:
         """Begin to watch the time."""
         started = self._services.clock.now()
         self._tasks = [spawn(self._tick(), "sessions tick"), spawn(self._purge(started), "sessions purge")]
+
+    @property
+    def draining(self) -> bool:
+        """Whether new work is refused."""
+        return self._draining
+
+    def now(self) -> datetime:
+        """Return what time it is."""
+        return self._services.clock.now()
 
     def drain(self) -> None:
         """Take no new sessions, and send those away who watch sessions: such a call would never end."""
@@ -246,6 +256,12 @@ class SessionManager:
     ) -> execution_pb2.Operation:
         """Record the wish to end an operation; of a finished one, return that one."""
         return await (await self._operations(tenant, session_id)).cancel(operation_id)
+
+    async def provide_input(
+        self, tenant: str, session_id: str, operation_id: str, input_id: str, text: str | None
+    ) -> None:
+        """Answer a question of an operation; None is the end of file (see :mod:`sessions.answering`)."""
+        await provide_input(await self._operations(tenant, session_id), operation_id, input_id, text)
 
     def cancel_soon(self, tenant: str, session_id: str, operation_id: str) -> None:
         """Cancel an operation for somebody who does not wait for it."""

@@ -134,7 +134,7 @@ class Operations:
             live.push(data)
 
     def _check_end(self, operation: execution_pb2.Operation) -> None:
-        entry = self._entry(operation.operation_id)
+        entry = self.entry(operation.operation_id)
         if operation.transaction_id != entry.transaction_id:
             raise RunnerViolation("an operation of another transaction than it was sent with")
         if operation.outcome == _Operation.OUTCOME_PENDING:
@@ -246,7 +246,8 @@ class Operations:
 
     # Reading and cancelling.
 
-    def _entry(self, operation_id: str) -> LogEntry:
+    def entry(self, operation_id: str) -> LogEntry:
+        """Return what the log has of an operation. :class:`OperationNotFoundError`."""
         entry = self.log.get(operation_id)
         if entry is None:
             raise OperationNotFoundError(
@@ -256,7 +257,7 @@ class Operations:
 
     async def get(self, operation_id: str) -> execution_pb2.Operation:
         """Return an operation as it is now: in full while its sandbox lives, else as the log can tell it."""
-        entry = self._entry(operation_id)
+        entry = self.entry(operation_id)
         link = self.link
         if link is not None:
             try:
@@ -274,7 +275,7 @@ class Operations:
 
     async def cancel(self, operation_id: str) -> execution_pb2.Operation:
         """Record the wish to end an operation and return it as it is now; of a finished one, that one."""
-        entry = self._entry(operation_id)
+        entry = self.entry(operation_id)
         if entry.finished:
             return await self.get(operation_id)
         link = self.link

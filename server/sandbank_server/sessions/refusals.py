@@ -8,6 +8,7 @@ from sandbank_server.errors import (
     DomainError,
     FilesTooLargeError,
     NoSuchTransactionError,
+    NotWaitingForInputError,
     OperationNotFoundError,
     SessionBusyError,
     SnapshotGoneError,
@@ -23,6 +24,7 @@ _KNOWN: Final[dict[str, type[DomainError]]] = {
     for error in (
         FilesTooLargeError,
         NoSuchTransactionError,
+        NotWaitingForInputError,
         OperationNotFoundError,
         SnapshotGoneError,
         SnapshotsDisabledError,

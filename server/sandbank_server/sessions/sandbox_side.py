@@ -168,8 +168,8 @@ class SandboxSide:
         if link.session_id != self.session_id:
             raise RunnerViolation("serves another session")
         log = self.operations.log
-        asked = log.transactions.current
-        unclaimed = asked if asked is not None and asked.state == ASKED_FOR and not asked.begun_by else None
+        current = log.transactions.current
+        unclaimed = current if current is not None and current.unclaimed else None
         self._learn(hello)
         unsettled = self.operations.resynchronise(hello)
         self._keeper.change(execution_count=hello.execution_count)

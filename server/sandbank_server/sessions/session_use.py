@@ -123,7 +123,8 @@ class SessionUse(SandboxSide):
         try:
             await self._go_through(work)
         except asyncio.CancelledError:
-            self._tasks.start(self._roll_back_after(work, transaction.transaction_id), "roll back")
+            if not work.cancelled():
+                self._tasks.start(self._roll_back_after(work, transaction.transaction_id), "roll back")
             raise
         return transaction_message(self.operations.log, transaction)
 

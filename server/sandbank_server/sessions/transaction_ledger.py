@@ -39,6 +39,8 @@ class LoggedTransaction:
     base_count: int = 0
     reason: str = ""
     """Why it ended."""
+    unanswered: bool = False
+    """Who asked for it was told that it did not come to be, or was not told anything."""
     begun_by: str = ""
     """The operation that begins it; empty where BeginTransaction does."""
     members: list[str] = field(default_factory=list)
@@ -47,6 +49,11 @@ class LoggedTransaction:
     def ended(self) -> bool:
         """Whether it was committed or rolled back."""
         return self.state in ENDED
+
+    @property
+    def unclaimed(self) -> bool:
+        """Whether it may be open although nobody has been told of it."""
+        return self.unanswered or (self.state == ASKED_FOR and not self.begun_by)
 
     def may_become(self, state: int) -> bool:
         """Whether it can go on to ``state``."""

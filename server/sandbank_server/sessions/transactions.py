@@ -111,6 +111,7 @@ class Transactions:
             self.never_opened(transaction, error.reason)
             raise refusal(error) from error
         except (LinkClosed, TimeoutError) as error:
+            transaction.unanswered = True
             raise SessionBusyError("the sandbox did not answer; try again", retry_delay=0.5) from error
         if transaction.state == ASKED_FOR:
             link.violate(RunnerViolation("an open transaction that was not told of"))
@@ -140,6 +141,8 @@ class Transactions:
                 link = await self._usable()
                 if self.answer(transaction_id, commit=commit) is not None:
                     return
+                if link.closed.is_set():
+                    raise SessionBusyError("the sandbox is being looked for; try again", retry_delay=0.5)
                 self._ending = transaction_id
                 try:
                     await self._request_end(link, end)
