@@ -10,12 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from sandbank.v1 import execution_pb2
+from sandbank.v1 import execution_pb2, transaction_pb2
 from sandbank_server.errors import QuotaExceededError, StoreUnavailableError
 from sandbank_server.sessions import operation_log, uploaded_files
+from sandbank_server.sessions.log_entry import Terms
 from sandbank_server.sessions.operation_log import OperationLog
 
 Operation = execution_pb2.Operation
+Transaction = transaction_pb2.Transaction
 
 
 @pytest.fixture
@@ -326,3 +328,60 @@ def test_the_file_is_for_its_owner_only(path: str) -> None:
     """Ids and outcomes are the tenant's."""
     OperationLog(path, "ses-1").close()
     assert os.stat(path).st_mode & 0o777 == 0o600
+
+
+def test_transactions_are_there_after_reopening(path: str) -> None:
+    """One that is open, one that ended and why, and whose members they were: every line is read back alike."""
+    log = OperationLog(path, "ses-1")
+    explicit = transaction_pb2.TX_POLICY_EXPLICIT
+    log.dispatch("first", "digest", 1, Terms(explicit, 1, "tx-1", begins=True, include_files=True))
+    first = log.transactions.current
+    assert first is not None
+    first.begin_time_us, first.expire_time_us, first.base_count = 5, 7, 3
+    log.change_transaction(first, Transaction.STATE_OPEN, 1)
+    log.finish(finished("first", Operation.OUTCOME_PENDING), 2)
+    first.reason = "idle for too long"
+    log.change_transaction(first, Transaction.STATE_ROLLED_BACK, 2)
+    log.ask_transaction("tx-2", include_files=False)
+    log.dispatch("second", "digest", 1, Terms(explicit, 2, "tx-2"))
+    log.close()
+    again = OperationLog(path, "ses-1")
+    assert again.transactions.get("tx-1") == first
+    current = again.transactions.current
+    assert current is not None
+    assert (current.transaction_id, current.members, current.begun_by) == ("tx-2", ["second"], "")
+    assert again.operation("first").outcome == Operation.OUTCOME_ROLLED_BACK
+    second = again.operation("second")
+    assert (second.tx_policy, second.isolation, second.transaction_id) == (explicit, 2, "tx-2")
+    assert again.transaction_changes == 2
+    again.close()
+
+
+def test_a_withdrawn_dispatch_withdraws_the_transaction_that_it_would_have_begun(path: str) -> None:
+    """Nobody was asked for it; of one that is open already only the member is forgotten."""
+    log = OperationLog(path, "ses-1")
+    log.dispatch("a", "digest", 1, Terms(transaction_id="tx-1", begins=True))
+    log.withdraw("a")
+    log.ask_transaction("tx-2", include_files=False)
+    log.dispatch("b", "digest", 1, Terms(transaction_id="tx-2"))
+    log.withdraw("b")
+    log.close()
+    again = OperationLog(path, "ses-1")
+    for each in (log, again):
+        assert each.transactions.get("tx-1") is None
+        assert each.transactions.current is not None
+        assert each.transactions.current.members == []
+    again.close()
+
+
+def test_a_session_takes_a_bounded_number_of_transactions(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is remembered for ever, so there is an end to them, whichever way one is asked for."""
+    monkeypatch.setattr(operation_log, "TRANSACTIONS_PER_SESSION", 1)
+    log = OperationLog(path, "ses-1")
+    log.end_transaction(log.ask_transaction("tx-1", include_files=False))
+    with pytest.raises(QuotaExceededError):
+        log.ask_transaction("tx-2", include_files=False)
+    with pytest.raises(QuotaExceededError):
+        log.dispatch("a", "digest", 1, Terms(transaction_id="tx-2", begins=True))
+    assert len(log) == 0
+    log.close()
