@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
+from sandbank_runner.interpreter.parallel import current
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
 
 BACKEND = "module://sandbank_runner.interpreter.matplotlib_backend"
 
-_shown: set[int] = set()
+_find: Callable[[], Any] = current.namespace_operation
+_shown_by_session: set[int] = set()
 """Identities of figures shown in this cell; pyplot or the cell's value keeps them alive until its end."""
 
 
@@ -36,7 +39,7 @@ def is_figure(value: object) -> bool:
 
 def png(figure: Any) -> bytes | None:
     """Return ``figure`` as a PNG, or None where there is nothing in it. It then counts as shown."""
-    _shown.add(id(figure))
+    _shown().add(id(figure))
     if not (figure.axes or figure.lines or figure.texts or figure.images or getattr(figure, "subfigs", None)):
         return None
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -61,9 +64,17 @@ def take_open() -> list[Any]:
     managers = [Gcf.figs[number] for number in sorted(Gcf.figs)]
     figures = [manager.canvas.figure for manager in managers]
     Gcf.destroy_all()
-    return [figure for figure in figures if id(figure) not in _shown]
+    shown = _shown()
+    return [figure for figure in figures if id(figure) not in shown]
 
 
 def forget_shown() -> None:
     """Begin anew with the next cell."""
-    _shown.clear()
+    _shown().clear()
+
+
+def _shown() -> set[int]:
+    """Return the set of whoever asks: operations beside each other have one each."""
+    operation = _find()
+    shown: set[int] = _shown_by_session if operation is None else operation.shown
+    return shown

@@ -110,6 +110,11 @@ class Interrupts:
         elif len(left) < len(EVERY):
             self._mask = left - _INTERRUPT  # blocked by user code: not for the next operation
 
+    @property
+    def mask(self) -> AbstractSet[int]:
+        """The signals that user code has blocked."""
+        return self._mask
+
     def attach(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any]) -> None:
         """Tell which task runs the cell."""
         self._loop, self._task = loop, task
@@ -138,7 +143,7 @@ class Interrupts:
             return
         self._when = now
         loop, task = self._loop, self._task
-        if loop is not None and task is not None and _belongs_to_loop(loop, frame):
+        if loop is not None and task is not None and belongs_to_loop(loop, frame):
             self.cancelled = True
             loop.call_soon_threadsafe(task.cancel)
             return
@@ -149,7 +154,7 @@ class Interrupts:
         raise self.raised
 
 
-def _belongs_to_loop(loop: asyncio.AbstractEventLoop, frame: FrameType | None) -> bool:
+def belongs_to_loop(loop: asyncio.AbstractEventLoop, frame: FrameType | None) -> bool:
     """Tell whether the loop is at work itself, in no task and in no callback of the user's."""
     from asyncio import current_task
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from sandbank_runner.interpreter import after_import
 from sandbank_runner.interpreter.namespace import Namespace
+from sandbank_runner.interpreter.parallel.current import Outside
 from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.source import Sources
 
@@ -30,11 +31,11 @@ Code = tuple[CodeType | None, CodeType | None]
 class Magics:
     """IPython in one session. ``run_nested`` runs source that a magic gives back, and returns its value."""
 
-    __slots__ = ("_is_making", "_lock", "_namespace", "_run_nested", "_shell")
+    __slots__ = ("_is_making", "_lock", "_namespace", "_shell", "run_nested")
 
     def __init__(self, namespace: Namespace, run_nested: Callable[[str], Any]) -> None:
         self._namespace = namespace
-        self._run_nested = run_nested
+        self.run_nested = run_nested
         self._shell: Any = None
         self._is_making = False
         self._lock = RLock()
@@ -83,7 +84,8 @@ class Magics:
         try:
             from sandbank_runner.interpreter import shell
 
-            self._shell = shell.make(self._namespace, self._run_nested)
+            with Outside():
+                self._shell = shell.make(self._namespace, self.run_nested)
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] not in ("IPython", "traitlets"):
                 raise

@@ -17,11 +17,13 @@ from sandbank_runner.interpreter.interrupts import Interrupts
 from sandbank_runner.interpreter.link import Link
 from sandbank_runner.interpreter.namespace import Namespace
 from sandbank_runner.interpreter.output import Output
+from sandbank_runner.interpreter.parallel.board import Board, Report
+from sandbank_runner.interpreter.parallel.current import namespace_operation
 from sandbank_runner.interpreter.reading import Readers
 from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.snapshots import Snapshots
 from sandbank_runner.interpreter.turns import CHANNEL
-from sandbank_runner.interpreter.usage import Usage
+from sandbank_runner.interpreter.usage import Usage, peak_memory_bytes
 from sandbank_runner.interpreter.workspace_files import WorkspaceFiles
 
 seal(globals())
@@ -60,7 +62,18 @@ class Session:
         self.snapshots.files_since_snapshot = self._files.since_snapshot
         readers = Readers(link, self._executor.namespace.names, _users_of(settings))
         self.snapshots.sleeper_handlers["read"] = readers.read
+        self._board = Board(
+            link,
+            self._executor,
+            self._interrupts,
+            self._output,
+            self.questions,
+            report=self._send_namespace_done,
+        )
         self._handlers = {
+            "interrupt": self._board.interrupt,
+            "merge": self._board.merge,
+            "discard": self._board.discard,
             "read": readers.read,
             "execute": self._execute,
             "setup": self._setup,
@@ -78,7 +91,7 @@ class Session:
         )
         while True:
             try:
-                header, blobs = self._link.receive()
+                header, blobs = self._board.receive() if self._board.is_active else self._link.receive()
             except OSError:
                 _exit(CHANNEL_EXIT_CODE)
             handler = self._handlers.get(header["type"])
@@ -104,6 +117,11 @@ class Session:
     def _execute(self, header: dict[str, Any], blobs: tuple[bytes, ...]) -> None:
         if header.get("fresh_files") is True:
             self._files.refresh()
+        if header.get("isolation") == "namespace":
+            if not self._board.is_active:
+                self.snapshots.limits.lower()
+            self._board.execute(header, blobs)
+            return
         operation = self._operation = header["operation"]
         self._usage.start()
         self.questions.begin(operation, allowed=header.get("allow_input") is True, alone=True)
@@ -116,9 +134,36 @@ class Session:
 
     def _send_done(self, operation: str, outcome: Outcome) -> None:
         seconds, peak = self._usage.stop()
+        self._tell(operation, outcome, seconds, peak)
+
+    def _send_namespace_done(self, report: Report) -> None:
+        if not self._board.is_active:
+            self.snapshots.limits.lift()
+        operation, settled = report.operation, report.settled
+        self._tell(
+            operation.operation,
+            report.outcome,
+            operation.cpu_seconds,
+            peak_memory_bytes(),
+            is_alone=operation.is_alone,
+            warnings=settled.warnings,
+            conflicts=settled.conflicts,
+        )
+
+    def _tell(
+        self,
+        operation: str,
+        outcome: Outcome,
+        seconds: float,
+        peak: int,
+        *,
+        is_alone: bool = True,
+        **more: list[Any],
+    ) -> None:
         files, files_truncated = self._files.since_operation()
         self._say(
             {
+                **more,
                 "type": "done",
                 "operation": operation,
                 "ok": outcome.error is None,
@@ -128,7 +173,7 @@ class Session:
                 "cpu_seconds": seconds,
                 "peak_memory_bytes": peak,
                 "files": files,
-                "files_truncated": files_truncated,
+                "files_truncated": files_truncated or (not is_alone and bool(files)),
             },
             tuple(outcome.result.values()),
         )
@@ -138,6 +183,7 @@ class Session:
         self._pid = _getpid()
         self._executor.reborn()
         self.questions.reborn()
+        self._board.reborn()
         self._usage.reborn()
 
     def _say(self, header: dict[str, Any], blobs: tuple[bytes, ...] = ()) -> None:
@@ -148,6 +194,10 @@ class Session:
 
     def _hand_over(self) -> None:
         """Let what was written so far come before what is said next."""
+        operation: Any = namespace_operation()
+        if operation is not None:
+            operation.output.finish()
+            return
         self._output.flush()
         self._output.turns.take(CHANNEL)
 
@@ -155,7 +205,8 @@ class Session:
         self, data: dict[str, bytes], metadata: dict[str, Any], display_id: str, update: bool
     ) -> bool:
         """Send a display of the operation that runs; False where none does, or another process asks."""
-        operation = self._operation
+        beside_others = namespace_operation()
+        operation = self._operation if beside_others is None else beside_others.operation
         if operation is None or _getpid() != self._pid:
             return False
         self._hand_over()

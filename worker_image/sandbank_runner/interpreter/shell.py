@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from _thread import _local
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,7 @@ from traitlets.config import Config
 from sandbank_runner.interpreter import display, figures, formatting, registered_formatters, shell_magics
 from sandbank_runner.interpreter.mime import TEXT, bounded, encode_all, text_or_bytes
 from sandbank_runner.interpreter.namespace import Namespace
+from sandbank_runner.interpreter.parallel.current import namespace_operation
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
@@ -32,6 +34,9 @@ InteractiveShell: Any = interactiveshell.InteractiveShell
 CachingCompiler: Any = compilerop.CachingCompiler
 TransformerManager: Any = inputtransformer2.TransformerManager
 
+_here = _local()
+"""What is known of the cell of each thread."""
+_BUILTINS_ALIAS = "__builtin__"
 DIRECTORY_HISTORY = "_dh"
 """The name that ``%cd`` keeps its history under."""
 
@@ -72,12 +77,13 @@ class Formatter(DisplayFormatter):  # type: ignore[misc]
 class Compiler(CachingCompiler):  # type: ignore[misc]
     """Gives what ``%%time`` compiles the name of its cell, for its lines are that cell's."""
 
-    cell = ""
-
     def __call__(self, source: Any, filename: str, *arguments: Any, **options: Any) -> Any:
         """Compile."""
         return super().__call__(
-            source, self.cell if filename.startswith("<timed ") else filename, *arguments, **options
+            source,
+            getattr(_here, "cell", filename) if filename.startswith("<timed ") else filename,
+            *arguments,
+            **options,
         )
 
 
@@ -105,14 +111,32 @@ class SessionShell(InteractiveShell):  # type: ignore[misc]
     """The shell of a session. Made by :func:`make`."""
 
     run_nested: Callable[[str], Any]
-    lines_before_body = 1
-    """Lines of the cell before the body of its cell magic."""
 
     def transform(self, text: str, cell: str) -> str:
         """Return a cell in Python's syntax."""
-        self.compile.cell = cell
-        self.lines_before_body = _empty_lines(text) + 1
+        _here.cell = cell
+        _here.lines_before_body = _empty_lines(text) + 1
         return str(self.transform_cell(text))
+
+    @property
+    def lines_before_body(self) -> int:
+        """Lines of the cell before the body of its cell magic."""
+        return getattr(_here, "lines_before_body", 1)
+
+    @property
+    def user_ns(self) -> dict[str, Any]:
+        """The names that magics work on: of the operation whose code asks, where several run."""
+        operation: Any = namespace_operation()
+        if operation is None:
+            return self._names_of_session
+        names: dict[str, Any] = operation.branch.names
+        if DIRECTORY_HISTORY in self._names_of_session:
+            names.setdefault(DIRECTORY_HISTORY, self._names_of_session[DIRECTORY_HISTORY])
+        return names
+
+    @user_ns.setter
+    def user_ns(self, names: dict[str, Any]) -> None:
+        self._names_of_session = names
 
     def init_profile_dir(self, profile_dir: Any) -> None:
         """Have no profile."""
@@ -204,12 +228,13 @@ def make(namespace: Namespace, run_nested: Callable[[str], Any]) -> SessionShell
     config.HistoryManager.hist_file = ":memory:"
     directory = os.environ.setdefault("IPYTHONDIR", os.path.join(tempfile.gettempdir(), ".ipython"))
     hooks = sys.displayhook, sys.excepthook
-    names = dict(namespace.names)
+    has_alias = _BUILTINS_ALIAS in namespace.names
+    scratch: dict[str, Any] = {}  # for the names that it would add, and those that it would change
     shell: SessionShell = SessionShell.instance(
         config=config,
         ipython_dir=directory,
         user_module=namespace.module,
-        user_ns=namespace.names,
+        user_ns=scratch,
         compiler_class=Compiler,
         input_transformer_manager=Transformer(),
         display_pub_class=Publisher,
@@ -218,9 +243,10 @@ def make(namespace: Namespace, run_nested: Callable[[str], Any]) -> SessionShell
         xmode="Plain",
     )
     sys.displayhook, sys.excepthook = hooks
-    history = namespace.names[DIRECTORY_HISTORY]
-    namespace.names.clear()
-    namespace.names.update(names, **{DIRECTORY_HISTORY: history})
+    if not has_alias:
+        namespace.names.pop(_BUILTINS_ALIAS, None)
+    namespace.names[DIRECTORY_HISTORY] = scratch[DIRECTORY_HISTORY]
+    shell.user_ns = shell.ns_table["user_local"] = namespace.names
     shell.run_nested = run_nested
     display.let_capture(lambda: None if type(shell.display_pub) is Publisher else shell.display_pub)
     shell.set_hook("show_in_pager", _page, 0)

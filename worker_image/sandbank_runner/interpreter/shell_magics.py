@@ -11,6 +11,7 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
+from sandbank_runner.interpreter.parallel.current import namespace_operation
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
@@ -37,7 +38,11 @@ def register(shell: Any) -> None:
 
 def run_process(command: str | list[str], *, text: str = "", shell: bool = False) -> int:
     """Run a command on the session's streams, or where user code captures those, on its; return the exit code."""
-    captured = sys.stdout is not sys.__stdout__ or sys.stderr is not sys.__stderr__
+    captured = (
+        sys.stdout is not sys.__stdout__
+        or sys.stderr is not sys.__stderr__
+        or namespace_operation() is not None  # beside others: what comes by a pipe has no name on it
+    )
     sys.stdout.flush()
     sys.stderr.flush()
     pipe = subprocess.PIPE if captured else None

@@ -36,7 +36,12 @@ class Usage:
         """Return (seconds of processor time with children, largest resident size of the process so far in bytes)."""
         own = _process_time() - self._own
         before, self._children = self._children, _children_seconds()
-        return max(own + self._children - before, 0.0), _getrusage(_SELF).ru_maxrss * 1024
+        return max(own + self._children - before, 0.0), peak_memory_bytes()
+
+
+def peak_memory_bytes() -> int:
+    """Return the largest resident size of the process so far."""
+    return _getrusage(_SELF).ru_maxrss * 1024
 
 
 def _children_seconds() -> float:

@@ -6,7 +6,6 @@ those that it started), and, for everything else, the process operation that run
 
 from __future__ import annotations
 
-import os
 from _thread import get_ident
 from collections.abc import Callable
 from contextvars import ContextVar
@@ -92,10 +91,23 @@ class Waking:
             self._owner.wakers.remove(self._wake)
 
 
-def _forget() -> None:
-    """In a process that user code forked nothing belongs to an operation: it has no say on the channel."""
+class Outside:
+    """While entered, the calling thread belongs to no operation: for what is the whole session's."""
+
+    __slots__ = ("_owner",)
+
+    def __enter__(self) -> None:
+        self._owner = namespace_operation()
+        if self._owner is not None:
+            leave()
+            _set_context(None)
+
+    def __exit__(self, *_: object) -> None:
+        if self._owner is not None:
+            enter(self._owner)
+
+
+def forget() -> None:
+    """In a process that user code forked: nothing belongs to an operation here, for it has no say on the channel."""
     global _is_child  # noqa: PLW0603
     _is_child = True
-
-
-os.register_at_fork(after_in_child=_forget)
