@@ -20,6 +20,7 @@ from sandbank_server.errors import NotSupportedError
 from sandbank_server.grpc_api import shapes
 from sandbank_server.grpc_api.call import CallContext
 from sandbank_server.grpc_api.chain import Chain
+from sandbank_server.grpc_api.dialogue import dialogue
 from sandbank_server.grpc_api.messages import RequestParser, ResponseWriter
 
 UNKNOWN_METHOD: Final = "/unknown/Unknown"
@@ -75,11 +76,14 @@ class ApiHandler(grpc.GenericRpcHandler):  # type: ignore[misc]
         shape = (bool(method.client_streaming), bool(method.server_streaming))
         if function is None:
             return _refuse(self._chain, name, method.name)
+        parse = RequestParser(message_factory.GetMessageClass(method.input_type), self._message_bytes)
+        if getattr(function, "is_dialogue", False):
+            if shape != (True, True) or not inspect.iscoroutinefunction(function):
+                raise ValueError(f"the method for {name} cannot be a dialogue")
+            return dialogue(self._chain, shapes.Method(name, function, parse, self._write))
         if inspect.iscoroutinefunction(function) is shape[1]:
             wanted = "return an async iterator" if shape[1] else "be a coroutine function"
             raise ValueError(f"the method for {name} must {wanted}")
-        request_type = message_factory.GetMessageClass(method.input_type)
-        parse = RequestParser(request_type, self._message_bytes)
         if getattr(function, "ends_with_final", False):
             if shape != (False, True):
                 raise ValueError(f"the method for {name} cannot end with Final")

@@ -8,7 +8,10 @@ from contextlib import aclosing
 from sandbank.v1 import execution_pb2, transaction_pb2
 
 from sandbank_server.grpc_api import validation as check
+from sandbank_server.grpc_api.answers import answer
 from sandbank_server.grpc_api.call import CallContext
+from sandbank_server.grpc_api.dialogue import Dialogue, is_dialogue
+from sandbank_server.grpc_api.interact import Interaction
 from sandbank_server.grpc_api.limits import RequestLimits
 from sandbank_server.grpc_api.paging import PageTokens
 from sandbank_server.grpc_api.run_collector import RunCollector
@@ -22,7 +25,7 @@ from sandbank_server.sessions.submission import Submission
 
 
 class ExecutionService:
-    """The servicer. Interact and ProvideInput are not built yet."""
+    """The servicer."""
 
     def __init__(
         self, sessions: SessionManager, ids: IdFactory, limits: RequestLimits, tokens: PageTokens
@@ -61,6 +64,11 @@ class ExecutionService:
         """Cancel an operation where its call ends before it does, however that ends, if that is wished."""
         if submission.request.cancel_on_disconnect and not cursor.ended:
             self._sessions.cancel_soon(call.tenant, submission.request.session_id, submission.operation_id)
+
+    @is_dialogue
+    async def Interact(self, dialogue: Dialogue[execution_pb2.InteractRequest], call: CallContext) -> None:
+        """Run code, answer and cancel, all on one stream."""
+        await Interaction(self._sessions, self._submissions, dialogue, call).run()
 
     async def WatchOperation(
         self, request: execution_pb2.WatchOperationRequest, call: CallContext
@@ -105,6 +113,14 @@ class ExecutionService:
             call.tenant, request.session_id, request.operation_id
         )
         return execution_pb2.CancelOperationResponse(operation=operation)
+
+    async def ProvideInput(
+        self, request: execution_pb2.ProvideInputRequest, call: CallContext
+    ) -> execution_pb2.ProvideInputResponse:
+        """Answer a question of an operation."""
+        check.check_id(request.session_id, "session_id")
+        await answer(self._sessions, request, call, "")
+        return execution_pb2.ProvideInputResponse()
 
     async def BeginTransaction(
         self, request: execution_pb2.BeginTransactionRequest, call: CallContext

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -19,6 +20,9 @@ EVENT_BYTES = 16 * 1024 * 1024 - 64 * 1024
 COUNT_LIMIT = 2**53
 """Bound of every count and size: what any client's language can hold exactly."""
 
+PROMPT_BYTES = 64 * 1024
+"""The longest prompt of a question."""
+
 SEQUENCE_LIMIT = 2**48
 """Bound of an event's sequence: there is always room for the events that follow."""
 
@@ -33,6 +37,8 @@ _LAST_SECOND = 253_402_300_799
 """The end of the year 9999: what a Timestamp, and any library that converts one, ends at."""
 
 _NANOS = 1_000_000_000
+
+_INPUT_ID = re.compile(r"[0-9]{1,16}")
 
 _FROM_RUNNER = frozenset({"started", "output", "display", "input_request", "finished"})
 
@@ -90,6 +96,8 @@ def check_event(
     if kind not in _FROM_RUNNER:
         raise RunnerViolation(f"event of kind {kind}")
     check_time(event.time)
+    if kind == "input_request":
+        check_input_request(event.input_request)
     if kind == "finished":
         check_operation(event.finished.operation, session_id, operation_id)
         if event.finished.operation.outcome not in _FRESH_OUTCOMES:
@@ -97,6 +105,14 @@ def check_event(
         if event.finished.operation.state not in FINAL_STATES:
             raise RunnerViolation("Finished in no final state")
     return event
+
+
+def check_input_request(request: execution_pb2.InputRequest) -> None:
+    """Raise :class:`RunnerViolation` unless a question can be shown to a client, and answered by one."""
+    if not _INPUT_ID.fullmatch(request.input_id):
+        raise RunnerViolation("a question without a name")
+    if len(request.prompt.encode()) > PROMPT_BYTES:
+        raise RunnerViolation("a prompt over its bound")
 
 
 def check_operation(operation: execution_pb2.Operation, session_id: str, operation_id: str) -> None:
