@@ -17,17 +17,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sandbank.aio.client import AsyncClient
     from sandbank.aio.session import AsyncSession
+    from sandbank.aio.transaction import AsyncTransaction
     from sandbank.connection import Connection
     from sandbank.errors import ExecutionFailed, SandbankError
     from sandbank.results import Result
     from sandbank.retrying import RetryPolicy
     from sandbank.sync.client import Client
     from sandbank.sync.session import Session
+    from sandbank.sync.transaction import Transaction
 
 # Where each name lives. Everything else of `errors`, `reasons` and `events` is imported from there.
 _HOMES = {
     "AsyncClient": "sandbank.aio.client",
     "AsyncSession": "sandbank.aio.session",
+    "AsyncTransaction": "sandbank.aio.transaction",
     "Client": "sandbank.sync.client",
     "Connection": "sandbank.connection",
     "ExecutionFailed": "sandbank.errors",
@@ -35,11 +38,13 @@ _HOMES = {
     "RetryPolicy": "sandbank.retrying",
     "SandbankError": "sandbank.errors",
     "Session": "sandbank.sync.session",
+    "Transaction": "sandbank.sync.transaction",
 }
 
 __all__ = [
     "AsyncClient",
     "AsyncSession",
+    "AsyncTransaction",
     "Client",
     "Connection",
     "ExecutionFailed",
@@ -47,6 +52,7 @@ __all__ = [
     "RetryPolicy",
     "SandbankError",
     "Session",
+    "Transaction",
 ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from sandbank import AsyncClient, Client, ExecutionFailed, errors, reasons
 from sandbank.events import EventsMissed, Finished, InputRequested, Output, Started
 from sandbank.follow import Follower
-from sandbank.interact import Exchange
+from sandbank.interact import Entry, Exchange
 from sandbank.v1 import execution_pb2 as ex
 
 from tests.fakes.api_server import BreakAfter, FakeServer, HoldAfter, Refuse, events_of
@@ -139,8 +139,6 @@ def test_answers_and_cancels_are_said_again_too(server: FakeServer, client: Clie
                 asking.provide_input(event.input_id, "x")
                 asking.cancel()
         assert asking.result().text == "asked"
-    kinds = [request.WhichOneof("request") for request in server.called("Interact")]
-    assert (kinds[0], kinds[-3:]) == ("execute", ["execute", "input", "cancel"])
     assert (len(server.runs), list(server.replies.values())) == (1, ["x"])
 
 
@@ -176,6 +174,7 @@ def test_an_error_of_the_stream_ends_what_was_on_it(server: FakeServer, client: 
 
 def test_a_stream_that_stays_broken_fails_within_the_budget(server: FakeServer, client: Client) -> None:
     """It is not tried for ever."""
+    server.sabotage["Interact"].append(HoldAfter(0))
     stream = client.session().interact()
     execution = stream.execute("1")
     server.stop()
@@ -271,20 +270,22 @@ async def test_an_async_stream_that_is_closed_leaves_its_operations_to_be_follow
         assert (await waiting).value == 1
 
 
+def send(exchange: Exchange, name: str) -> Entry:
+    """Send an operation of this name."""
+    request = ex.ExecuteRequest(session_id="s", operation_id=name)
+    follower = Follower("s", name, QUICK, lambda: 0.0, execute=request)
+    return exchange.execute(follower, request)
+
+
 def test_refusals_are_matched_by_the_number_of_their_request() -> None:
     """Counted anew on each stream, over all kinds of requests; one that fits nothing is passed over."""
     exchange = Exchange("s", QUICK, lambda: 0.0)
-
-    def send(name: str) -> Follower:
-        request = ex.ExecuteRequest(session_id="s", operation_id=name)
-        follower = Follower("s", name, QUICK, lambda: 0.0, execute=request)
-        return exchange.execute(follower, request).follower
 
     def refuse(index: int) -> None:
         exchange.received(ex.OperationEvent(rejected=ex.Rejected(code=9, request_index=index)))
 
     for name in ("a", "b", "c"):
-        send(name)
+        send(exchange, name)
     assert len(exchange.take()) == 3
     refuse(2)
     refuse(2)
@@ -296,4 +297,31 @@ def test_refusals_are_matched_by_the_number_of_their_request() -> None:
     (left,) = exchange.unfinished
     assert left.follower.operation_id == "a"
     with pytest.raises(ValueError, match="already"):
-        send("a")
+        send(exchange, "a")
+
+
+def test_what_is_said_again_keeps_its_order() -> None:
+    """Each operation with its answers and its cancel behind it; of what is over nothing."""
+    exchange = Exchange("s", QUICK, lambda: 0.0)
+    first, second = send(exchange, "a"), send(exchange, "b")
+    exchange.provide_input(second, ex.ProvideInputRequest(input_id="in-1", text="x"))
+    exchange.cancel(first)
+    done = ex.OperationEvent(operation_id="b", sequence=1, finished=ex.Finished(operation=ex.Operation()))
+    assert [request.WhichOneof("request") for request in exchange.take()] == [
+        "execute",
+        "execute",
+        "input",
+        "cancel",
+    ]
+    exchange.failed(None)
+    assert [request.WhichOneof("request") for request in exchange.take()] == [
+        "execute",
+        "cancel",
+        "execute",
+        "input",
+    ]
+    exchange.received(done)
+    exchange.received(done)
+    exchange.failed(None)
+    assert [request.WhichOneof("request") for request in exchange.take()] == ["execute", "cancel"]
+    assert len(second.events) == 1

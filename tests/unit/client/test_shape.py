@@ -10,8 +10,12 @@ import pytest
 from sandbank import AsyncClient, AsyncSession, Client, Connection, Session, requests
 from sandbank.aio.execution import AsyncExecution
 from sandbank.aio.files import AsyncFiles
+from sandbank.aio.interaction import AsyncInteraction, AsyncStreamedExecution
+from sandbank.aio.transaction import AsyncTransaction
 from sandbank.sync.execution import Execution
 from sandbank.sync.files import Files
+from sandbank.sync.interaction import Interaction, StreamedExecution
+from sandbank.sync.transaction import Transaction
 from sandbank.v1 import execution_pb2 as ex
 
 from tests.fakes.api_server import FakeServer
@@ -19,7 +23,15 @@ from tests.fakes.api_server import FakeServer
 
 @pytest.mark.parametrize(
     ("sync", "aio"),
-    [(Client, AsyncClient), (Session, AsyncSession), (Execution, AsyncExecution), (Files, AsyncFiles)],
+    [
+        (Client, AsyncClient),
+        (Session, AsyncSession),
+        (Transaction, AsyncTransaction),
+        (Interaction, AsyncInteraction),
+        (StreamedExecution, AsyncStreamedExecution),
+        (Execution, AsyncExecution),
+        (Files, AsyncFiles),
+    ],
 )
 def test_sync_and_async_have_the_same_methods_with_the_same_parameters(sync: type, aio: type) -> None:
     """What is learned for one holds for the other."""

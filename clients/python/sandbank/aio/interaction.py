@@ -14,14 +14,13 @@ import grpc.aio
 
 from sandbank import calls, requests, rpc
 from sandbank.aio.execution import AsyncRunning, InputCallback
-from sandbank.aio.transport import Transport
+from sandbank.aio.transport import Transport, error_from_writing
 from sandbank.errors import SandbankError
 from sandbank.events import Event
 from sandbank.facade import Prepare
 from sandbank.interact import Entry, Exchange
 from sandbank.reasons import NotWaitingForInput
 from sandbank.results import Callbacks, DisplayCallback, Result, TextCallback
-from sandbank.status import error_from_rpc
 from sandbank.tracing import client_span
 from sandbank.v1 import execution_pb2
 
@@ -135,7 +134,7 @@ class AsyncInteraction:
             try:
                 message = await self._stream.call.read()
             except grpc.RpcError as failure:
-                error = error_from_rpc(failure)
+                error = error_from_writing(failure)
             if self._closed:
                 return
             if message is not grpc.aio.EOF:

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from sandbank.calls import Call, Listing
 from sandbank.connection import Connection
-from sandbank.errors import SandbankError
+from sandbank.errors import Internal, SandbankError, Unavailable
 from sandbank.events import Event
 from sandbank.follow import Follower, OpenStream
 from sandbank.retrying import tenacity_options
@@ -25,6 +25,8 @@ from sandbank.tracing import client_span
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
 T = TypeVar("T")
+
+_MASKED_STATUS = "Internal error from Core"
 
 
 class Transport:
@@ -135,7 +137,7 @@ class Transport:
                     iter(messages()), metadata=metadata
                 )
             except grpc.RpcError as failure:
-                raise error_from_rpc(failure) from None
+                raise error_from_writing(failure) from None
             return answer
 
     def _callable(self, kind: str, method: Method[Any, Any]) -> Any:
@@ -150,6 +152,19 @@ class Transport:
 
     def _bound(self, timeout: float | str | None) -> float | None:
         return self.connection.bound(timeout)
+
+
+def error_from_writing(failure: grpc.RpcError) -> SandbankError:
+    """Return the exception for a failed call that sends many messages.
+
+    Where the server ends it while a message is being sent, grpc.aio may put an INTERNAL of its own in the place of
+    the server's status (grpc issue 36066). What the server said is lost then, as with a connection that broke:
+    whoever repeats the call will hear it.
+    """
+    error = error_from_rpc(failure)
+    if isinstance(error, Internal) and not error.reason and error.message.startswith(_MASKED_STATUS):
+        return Unavailable(error.message)
+    return error
 
 
 def _open_channel(connection: Connection) -> Any:

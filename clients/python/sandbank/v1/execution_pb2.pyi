@@ -46,7 +46,7 @@ class Warning(_message.Message):
     def __init__(self, code: _Optional[str] = ..., message: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Operation(_message.Message):
-    __slots__ = ("session_id", "operation_id", "state", "outcome", "tx_policy", "isolation", "transaction_id", "create_time", "start_time", "end_time", "execution_count", "result", "error", "changes", "changes_truncated", "files_changed", "usage", "output_bytes", "dropped_output_bytes", "warnings", "conflicting_names", "durable_checkpoint_id")
+    __slots__ = ("session_id", "operation_id", "state", "outcome", "tx_policy", "isolation", "transaction_id", "create_time", "start_time", "end_time", "execution_count", "result", "error", "changes", "changes_truncated", "files_changed", "usage", "output_bytes", "dropped_output_bytes", "warnings", "conflicting_names", "durable_checkpoint_id", "files_changed_truncated")
     class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         STATE_UNSPECIFIED: _ClassVar[Operation.State]
@@ -114,6 +114,7 @@ class Operation(_message.Message):
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     CONFLICTING_NAMES_FIELD_NUMBER: _ClassVar[int]
     DURABLE_CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    FILES_CHANGED_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     operation_id: str
     state: Operation.State
@@ -136,7 +137,8 @@ class Operation(_message.Message):
     warnings: _containers.RepeatedCompositeFieldContainer[Warning]
     conflicting_names: _containers.RepeatedScalarFieldContainer[str]
     durable_checkpoint_id: str
-    def __init__(self, session_id: _Optional[str] = ..., operation_id: _Optional[str] = ..., state: _Optional[_Union[Operation.State, str]] = ..., outcome: _Optional[_Union[Operation.Outcome, str]] = ..., tx_policy: _Optional[_Union[_transaction_pb2.TxPolicy, str]] = ..., isolation: _Optional[_Union[_transaction_pb2.Isolation, str]] = ..., transaction_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., execution_count: _Optional[int] = ..., result: _Optional[_Mapping[str, bytes]] = ..., error: _Optional[_Union[ExecutionError, _Mapping]] = ..., changes: _Optional[_Iterable[_Union[_variable_pb2.VariableChange, _Mapping]]] = ..., changes_truncated: _Optional[bool] = ..., files_changed: _Optional[_Iterable[_Union[FileChange, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., output_bytes: _Optional[int] = ..., dropped_output_bytes: _Optional[int] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ..., conflicting_names: _Optional[_Iterable[str]] = ..., durable_checkpoint_id: _Optional[str] = ...) -> None: ...
+    files_changed_truncated: bool
+    def __init__(self, session_id: _Optional[str] = ..., operation_id: _Optional[str] = ..., state: _Optional[_Union[Operation.State, str]] = ..., outcome: _Optional[_Union[Operation.Outcome, str]] = ..., tx_policy: _Optional[_Union[_transaction_pb2.TxPolicy, str]] = ..., isolation: _Optional[_Union[_transaction_pb2.Isolation, str]] = ..., transaction_id: _Optional[str] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., execution_count: _Optional[int] = ..., result: _Optional[_Mapping[str, bytes]] = ..., error: _Optional[_Union[ExecutionError, _Mapping]] = ..., changes: _Optional[_Iterable[_Union[_variable_pb2.VariableChange, _Mapping]]] = ..., changes_truncated: _Optional[bool] = ..., files_changed: _Optional[_Iterable[_Union[FileChange, _Mapping]]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., output_bytes: _Optional[int] = ..., dropped_output_bytes: _Optional[int] = ..., warnings: _Optional[_Iterable[_Union[Warning, _Mapping]]] = ..., conflicting_names: _Optional[_Iterable[str]] = ..., durable_checkpoint_id: _Optional[str] = ..., files_changed_truncated: _Optional[bool] = ...) -> None: ...
 
 class FileChange(_message.Message):
     __slots__ = ("path", "kind")
