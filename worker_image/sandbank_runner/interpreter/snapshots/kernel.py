@@ -25,7 +25,7 @@ _getdents: Any = library_function("getdents64")
 _open.argtypes = [ctypes.c_char_p, ctypes.c_int]
 _getdents.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
 _getdents.restype = ctypes.c_ssize_t
-_buffer = ctypes.create_string_buffer(_BLOCK)  # `string_at` would be told
+_buffer: Any = ctypes.create_string_buffer(_BLOCK)  # `string_at` would be told
 _entry_length = Struct("=H").unpack_from
 _LENGTH_AT, _NAME_AT = 16, 19  # in a directory entry
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import select
 import signal
@@ -57,6 +58,10 @@ class Timeline:
         self._snapshots: list[Snapshot] = []
         self.run = interpreter.run
         self.ok = interpreter.ok
+
+    def value(self, expression: str) -> Any:
+        """Return the value of an expression that has a literal form."""
+        return ast.literal_eval(self.ok(expression).text or "None")
 
     def ask(self) -> dict[str, Any]:
         """Ask for a snapshot that is given up at once; return the answer."""
@@ -126,6 +131,7 @@ class Timeline:
             assert select.select([descriptor], [], [], SECONDS)[0], "it sleeps on"
         finally:
             os.close(descriptor)
+        snapshot.sock.close()
         return self._reap(snapshot)
 
     def close(self) -> None:

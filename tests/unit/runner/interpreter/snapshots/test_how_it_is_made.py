@@ -263,13 +263,13 @@ def test_snapshots_survive_user_code(timeline: Timeline, code: str) -> None:
 
 
 def test_audit_hooks_hear_nothing_of_a_snapshot(timeline: Timeline) -> None:
-    """It is no doing of the user's, and a hook is code that could hold it up. The index of the workspace is another's."""
+    """It is no doing of the user's, and a hook could hold it up. The index of the workspace is another matter."""
     timeline.ok(
         "import sys, os\nopen('f', 'w').close(); f = open('f'); r, w = os.pipe(); e = os.eventfd(0); heard = []\n"
         "import select; p = select.epoll(); p.register(r)\n"
         "def hook(event, args): heard.append(event if event != 'open' else f'open {args[0]}')\nsys.addaudithook(hook)"
     )
-    tell = "told = heard[:]; heard.clear(); [t for t in told if t != 'os.scandir' and 'workspace' not in t]"
+    tell = "told = heard[:]; heard.clear(); [t for t in told if t[:3] != 'os.' and 'workspace' not in t]"
     timeline.ok(tell)
     plain = Counter(ast.literal_eval(timeline.ok(tell).text or ""))
     snapshot = timeline.snapshot()
