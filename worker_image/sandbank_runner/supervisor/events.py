@@ -115,6 +115,7 @@ class EventBuilder:
         message.conflicting_names.extend(operation.conflicting_names)
         for path, change in operation.files_changed:
             message.files_changed.add(path=path, kind=change)
+        message.files_changed_truncated = operation.files_changed_truncated
 
     def _event(self, record: Record, now: int, **event: object) -> bytes:
         return OperationEvent(

@@ -169,6 +169,7 @@ class Operation:
     """The base of the workspace from before it, where its rollback returns the files too."""
     files_changed: tuple[tuple[str, int], ...] = ()
     """(path, number of a ``FileChangeKind``)."""
+    files_changed_truncated: bool = False
     conflicting_names: tuple[str, ...] = ()
     """ISOLATION_NAMESPACE: nothing was merged because of these."""
     history: list[str] = field(default_factory=list)
