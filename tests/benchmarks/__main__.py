@@ -20,6 +20,7 @@ from tests.benchmarks.containers import engine_rate
 from tests.benchmarks.kernel import kernel
 from tests.benchmarks.memory import pss_bytes, sandbox_pss_bytes
 from tests.benchmarks.report import Figure, Report, Times, timed
+from tests.benchmarks.transactions import transactions
 from tests.benchmarks.two_hops import REQUEST, STREAM, UNARY, two_hops
 from tests.raw_api import Api, connected
 from tests.sandboxes import wait_ready
@@ -33,10 +34,11 @@ READY = 100
 
 
 @contextlib.contextmanager
-def running(*options: str) -> Iterator[ServerProcess]:
+def running(*options: str, **environment: str) -> Iterator[ServerProcess]:
     """Run a control plane on the engine."""
     with tempfile.TemporaryDirectory(prefix="sandbank-bench-") as directory:
-        server = ServerProcess("docker", Path(directory) / "data", ("--log-level", "warning", *options))
+        options = ("--log-level", "warning", *options)
+        server = ServerProcess("docker", Path(directory) / "data", options, environment)
         with serving(server):
             yield server
 
@@ -288,12 +290,21 @@ def data_memory(report: Report) -> None:
         memory(report, client, "data", 80)
 
 
+def rollbacks(report: Report) -> None:
+    """Transactions, rollback, crashes, and what snapshots take."""
+    # The baselines hold the 1 GB array three times.
+    sizes = ("--min-ready", "slim=4,data=1", "--max-total", "slim=10,data=4")
+    with running(*sizes, SANDBANK_TEMPLATES__DATA__MEMORY="6GiB") as server:
+        transactions(report, server)
+
+
 def main() -> int:
     """Measure everything; figures decide nothing, so the exit code is 0 unless something broke."""
     report = Report()
     parts = {
         "warm": lambda: warm(report),
         "data-memory": lambda: data_memory(report),
+        "transactions": lambda: rollbacks(report),
         "many": lambda: many_sessions(report),
         "refill": lambda: refill(report, slim_image()),
     }
