@@ -225,5 +225,11 @@ def _explain(error: ValidationError, values: Mapping[str, _Value]) -> Iterator[s
 def _unknown_variables(environment: Mapping[str, str]) -> Iterator[str]:
     known = {variable_of(key) for key in setting_keys()} | {variable_of("templates"), *_OTHER_VARIABLES}
     for name in sorted(environment):
-        if name.startswith(ENV_PREFIX) and name.upper() not in known and not name.startswith(_OTHER_PREFIXES):
+        if (
+            name.startswith(ENV_PREFIX)
+            and name.upper() not in known
+            and not name.startswith(_OTHER_PREFIXES)
+            # What is wrong with a template is an error, and told as one.
+            and not name.upper().startswith(variable_of("templates") + GROUP_SEPARATOR)
+        ):
             yield name

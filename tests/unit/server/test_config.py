@@ -121,6 +121,13 @@ def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
     assert loaded.unknown_variables == ("SANDBANK_MIN_REDY",)
 
 
+def test_a_template_can_be_changed_by_a_variable() -> None:
+    """One key of one template, without a warning."""
+    loaded = load_settings(environment={"SANDBANK_TEMPLATES__SLIM__MEMORY": "1 GiB"})
+    assert loaded.settings.templates["slim"].memory_bytes == 1 << 30
+    assert loaded.unknown_variables == ()
+
+
 def test_the_engine_is_the_one_that_docker_host_names(tmp_path: Path) -> None:
     """Unless a setting names another: DOCKER_HOST is the weakest source but the default."""
     environment = {"DOCKER_HOST": "unix:///elsewhere.sock"}
