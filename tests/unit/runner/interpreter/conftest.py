@@ -66,4 +66,5 @@ def rich(start: Callable[..., Interpreter], rich_template: Template) -> Interpre
 def _environment(directory: Path) -> dict[str, str]:
     """As the real template's: numeric libraries that start no threads, and caches that can be written."""
     one_thread = dict.fromkeys(["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"], "1")
+    one_thread["JE_ARROW_MALLOC_CONF"] = "background_thread:false"
     return {"TMPDIR": str(directory), "MPLCONFIGDIR": str(directory / "matplotlib"), **one_thread}
