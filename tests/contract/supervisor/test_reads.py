@@ -19,6 +19,9 @@ from tests.fakes.control_plane import Connection, Running, seconds
 
 WAITS = "\nimport time, os\nprint('waits', flush=True)\nwhile not os.path.exists('go'): time.sleep(0.005)\n"
 
+OUR_REQUEST = 1_000_000
+"""The first id of requests that are not asked one by one."""
+
 
 @pytest.fixture
 async def sandbox(start: Start) -> AsyncIterator[Running]:
@@ -61,6 +64,15 @@ async def value(session: Connection, name: str, *, timeout: float = 20.0, **what
     """Get one variable; return the reply."""
     asked = pb.Read.GetVariable(**{"name": name, "max_bytes": 1 << 20, **what})
     return await session.ask(read=read(timeout, get=asked))
+
+
+async def replied(session: Connection, request_id: int) -> pb.Reply:
+    """Wait for the reply to a request that was sent before."""
+    while True:
+        for message in session.told:
+            if message.WhichOneof("message") == "reply" and message.reply.request_id == request_id:
+                return message.reply
+        await session.take()
 
 
 def go(sandbox: Running) -> None:
@@ -316,7 +328,7 @@ async def test_reads_beside_operations_all_see_whole_states(sandbox: Running):
     await session.run("first", "a = b = 0")
     for number in range(1, 31):
         session.submit(f"op{number}", f"a = {number}\nb = {number}")
-        session.send(1000 + number, read=read(list=pb.Read.ListVariables(limit=10)))
+        session.send(OUR_REQUEST + number, read=read(list=pb.Read.ListVariables(limit=10)))
     replies: list[pb.Reply] = []
     while len(replies) < 30:
         message = await session.take()
@@ -333,13 +345,68 @@ async def test_reads_beside_operations_all_see_whole_states(sandbox: Running):
     await no_reader_left(sandbox, session)
 
 
+async def test_a_reader_that_a_rollback_sweeps_away_is_nobodys_fault(sandbox: Running):
+    """The read begins anew, and blames no variable for it."""
+    session = await sandbox.session()
+    code = (
+        "import time\nclass Slow:\n    def __repr__(self):\n        time.sleep(0.4)\n        return 'slow'\n"
+    )
+    await session.run("a", code + "s = Slow()\nimport subprocess\np = subprocess.Popen(['sleep', '600'])")
+    await snapshot_taken(sandbox, session)
+    session.submit("b", "import os\nprint('runs', flush=True)" + WAITS + "os.kill(os.getpid(), 9)")
+    await session.until("b", "output")
+    session.send(OUR_REQUEST, read=read(list=pb.Read.ListVariables(limit=10, name_prefix="s")))
+    async with asyncio.timeout(20):
+        while "reader" not in [name_of(child) for child in children(sandbox)]:
+            await session.ask(ping=pb.Ping())
+    go(sandbox)
+    assert (await session.finished("b")).state == Operation.STATE_CRASHED
+    reply = await replied(session, OUR_REQUEST)
+    assert shown(reply)["s"] == "slow"
+    await no_reader_left(sandbox, session)
+
+
+async def test_no_more_than_four_readers_at_once(sandbox: Running):
+    """Others wait for their turn, and all are answered."""
+    session = await sandbox.session()
+    code = (
+        "import time\nclass Slow:\n    def __repr__(self):\n        time.sleep(0.1)\n        return 'slow'\n"
+    )
+    await session.run("a", code + "s = Slow()")
+    for number in range(OUR_REQUEST, OUR_REQUEST + 12):
+        session.send(number, read=read(list=pb.Read.ListVariables(limit=10, name_prefix="s")))
+    most = 0
+    for number in range(OUR_REQUEST, OUR_REQUEST + 12):
+        most = max(most, [name_of(child) for child in children(sandbox)].count("reader"))
+        assert shown(await replied(session, number))["s"] == "slow"
+    assert 1 <= most <= 4
+    await no_reader_left(sandbox, session)
+
+
+async def test_readers_end_with_the_sandbox(start: Start):
+    """One that hangs does not outlive its supervisor."""
+    async with start() as sandbox:
+        session = await sandbox.session()
+        code = "class H:\n    def __repr__(self):\n        return str(sum(range(10 ** 13)))\nh = H()"
+        await session.run("a", code)
+        session.send(OUR_REQUEST, read=read(get=pb.Read.GetVariable(name="h", max_bytes=100)))
+        async with asyncio.timeout(20):
+            while not (readers := [child for child in children(sandbox) if name_of(child) == "reader"]):
+                await session.ask(ping=pb.Ping())
+        sandbox.process.kill()
+        await sandbox.exit_code()
+        async with asyncio.timeout(20):
+            while any(name_of(reader) == "reader" for reader in readers):  # noqa: ASYNC110 - nobody tells of it
+                await asyncio.sleep(0)
+
+
 async def test_a_read_while_the_interpreter_is_replaced_waits_for_it(sandbox: Running):
     """It sees the state that the session has then."""
     session = await sandbox.session()
     await session.run("a", "n = 1")
     await snapshot_taken(sandbox, session)
     session.submit("b", "import os; os.kill(os.getpid(), 9)")
-    session.send(77, read=read(list=pb.Read.ListVariables(limit=10)))
+    session.send(OUR_REQUEST, read=read(list=pb.Read.ListVariables(limit=10)))
     await session.finished("b")
     reply = await listing(session)
     assert (shown(reply)["n"], as_of(reply)) == ("1", ("a", False))

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Protocol
 
 from sandbank_runner.supervisor.interpreter_messages import escaped
-from sandbank_runner.supervisor.reads import ReadRefused
+from sandbank_runner.supervisor.reader_dialogue import ReadRefused
 from sandbank_runner.supervisor.refusals import Refusal
 from sandbank_runner.supervisor.session import Session
 from sandbank_runner.v1.runner_pb2 import Assign, Failure, FromRunner, Page, Pong, Read, Reply, ToRunner
@@ -147,9 +147,12 @@ class ControlDesk:
             done = session.rewind(request.rewind.operation_id)
             if done is None:
                 reply.failure.CopyFrom(_UNKNOWN)
-                _send(reply, send)
+            elif isinstance(done, Refusal):
+                reply.failure.CopyFrom(_failure(done))
             else:
                 self._start(self._rewind(done, reply, send))
+                return
+            _send(reply, send)
 
     async def _reset(self, done: Awaitable[None], reply: Reply, send: Callable[[bytes], None]) -> None:
         try:

@@ -29,7 +29,7 @@ class VisibleStates:
         return self._interpreters.deaths
 
     def seen(self, transaction_id: str) -> Seen | Refusal | None:
-        """Return what a read sees now; None where the interpreter is being replaced."""
+        """Return what a read sees now; None where that is about to be there."""
         effects, opened = self._ledger.effects, self._ledger.transactions.open
         if transaction_id and (opened is None or opened.transaction_id != transaction_id):
             known = self._ledger.transactions.find(transaction_id)
@@ -45,15 +45,16 @@ class VisibleStates:
         if point is not None and (point.mark.state == limit or not idle):
             stale = bool(self._running) or point.mark.state != effects.state
             return Seen(point.sleeper, point.mark.operation_id, stale)
+        live = self._interpreters.current
+        if live is None or live.killed_for or (not idle and self._interpreters.snapshots.taking):
+            return None
         if not idle:
             return _BUSY
-        live = self._interpreters.current
-        if live is None or live.killed_for:
-            return None
         return Seen(live, effects.operation_id, stale=False)
 
     async def ready(self) -> None:
-        """Wait until the interpreter has been replaced."""
+        """Wait until the interpreter has been replaced, or the snapshot been taken."""
+        await self._interpreters.snapshots.settled()
         live = self._interpreters.current
         if live is not None and live.killed_for:
             await asyncio.shield(live.dead)
