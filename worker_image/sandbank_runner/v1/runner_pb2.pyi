@@ -16,12 +16,14 @@ class Purpose(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     PURPOSE_UNSPECIFIED: _ClassVar[Purpose]
     PURPOSE_CONTROL: _ClassVar[Purpose]
     PURPOSE_FILES: _ClassVar[Purpose]
+    PURPOSE_STATE: _ClassVar[Purpose]
 PURPOSE_UNSPECIFIED: Purpose
 PURPOSE_CONTROL: Purpose
 PURPOSE_FILES: Purpose
+PURPOSE_STATE: Purpose
 
 class ToRunner(_message.Message):
-    __slots__ = ("request_id", "open", "assign", "submit", "cancel", "fetch", "get_operation", "reset", "ping", "file", "file_chunk", "shutdown", "begin_transaction", "end_transaction", "rewind", "provide_input", "read")
+    __slots__ = ("request_id", "open", "assign", "submit", "cancel", "fetch", "get_operation", "reset", "ping", "file", "file_chunk", "shutdown", "begin_transaction", "end_transaction", "rewind", "provide_input", "read", "checkpoint", "checkpoint_ended", "restore", "export_variable", "import_variable")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     OPEN_FIELD_NUMBER: _ClassVar[int]
     ASSIGN_FIELD_NUMBER: _ClassVar[int]
@@ -39,6 +41,11 @@ class ToRunner(_message.Message):
     REWIND_FIELD_NUMBER: _ClassVar[int]
     PROVIDE_INPUT_FIELD_NUMBER: _ClassVar[int]
     READ_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_ENDED_FIELD_NUMBER: _ClassVar[int]
+    RESTORE_FIELD_NUMBER: _ClassVar[int]
+    EXPORT_VARIABLE_FIELD_NUMBER: _ClassVar[int]
+    IMPORT_VARIABLE_FIELD_NUMBER: _ClassVar[int]
     request_id: int
     open: Open
     assign: Assign
@@ -56,7 +63,12 @@ class ToRunner(_message.Message):
     rewind: Rewind
     provide_input: ProvideInput
     read: Read
-    def __init__(self, request_id: _Optional[int] = ..., open: _Optional[_Union[Open, _Mapping]] = ..., assign: _Optional[_Union[Assign, _Mapping]] = ..., submit: _Optional[_Union[Submit, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., get_operation: _Optional[_Union[GetOperation, _Mapping]] = ..., reset: _Optional[_Union[Reset, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., file: _Optional[_Union[FileRequest, _Mapping]] = ..., file_chunk: _Optional[_Union[FileChunk, _Mapping]] = ..., shutdown: _Optional[_Union[Shutdown, _Mapping]] = ..., begin_transaction: _Optional[_Union[BeginTransaction, _Mapping]] = ..., end_transaction: _Optional[_Union[EndTransaction, _Mapping]] = ..., rewind: _Optional[_Union[Rewind, _Mapping]] = ..., provide_input: _Optional[_Union[ProvideInput, _Mapping]] = ..., read: _Optional[_Union[Read, _Mapping]] = ...) -> None: ...
+    checkpoint: Checkpoint
+    checkpoint_ended: CheckpointEnded
+    restore: Restore
+    export_variable: ExportVariable
+    import_variable: ImportVariable
+    def __init__(self, request_id: _Optional[int] = ..., open: _Optional[_Union[Open, _Mapping]] = ..., assign: _Optional[_Union[Assign, _Mapping]] = ..., submit: _Optional[_Union[Submit, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., fetch: _Optional[_Union[Fetch, _Mapping]] = ..., get_operation: _Optional[_Union[GetOperation, _Mapping]] = ..., reset: _Optional[_Union[Reset, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., file: _Optional[_Union[FileRequest, _Mapping]] = ..., file_chunk: _Optional[_Union[FileChunk, _Mapping]] = ..., shutdown: _Optional[_Union[Shutdown, _Mapping]] = ..., begin_transaction: _Optional[_Union[BeginTransaction, _Mapping]] = ..., end_transaction: _Optional[_Union[EndTransaction, _Mapping]] = ..., rewind: _Optional[_Union[Rewind, _Mapping]] = ..., provide_input: _Optional[_Union[ProvideInput, _Mapping]] = ..., read: _Optional[_Union[Read, _Mapping]] = ..., checkpoint: _Optional[_Union[Checkpoint, _Mapping]] = ..., checkpoint_ended: _Optional[_Union[CheckpointEnded, _Mapping]] = ..., restore: _Optional[_Union[Restore, _Mapping]] = ..., export_variable: _Optional[_Union[ExportVariable, _Mapping]] = ..., import_variable: _Optional[_Union[ImportVariable, _Mapping]] = ...) -> None: ...
 
 class FromRunner(_message.Message):
     __slots__ = ("hello", "events", "background", "reply", "interpreter_replaced", "transaction_changed", "file_reply", "file_chunk")
@@ -79,12 +91,14 @@ class FromRunner(_message.Message):
     def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., events: _Optional[_Union[Events, _Mapping]] = ..., background: _Optional[_Union[Background, _Mapping]] = ..., reply: _Optional[_Union[Reply, _Mapping]] = ..., interpreter_replaced: _Optional[_Union[InterpreterReplaced, _Mapping]] = ..., transaction_changed: _Optional[_Union[TransactionChanged, _Mapping]] = ..., file_reply: _Optional[_Union[FileReply, _Mapping]] = ..., file_chunk: _Optional[_Union[FileChunk, _Mapping]] = ...) -> None: ...
 
 class Open(_message.Message):
-    __slots__ = ("protocol_version", "purpose")
+    __slots__ = ("protocol_version", "purpose", "token")
     PROTOCOL_VERSION_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
     protocol_version: int
     purpose: Purpose
-    def __init__(self, protocol_version: _Optional[int] = ..., purpose: _Optional[_Union[Purpose, str]] = ...) -> None: ...
+    token: str
+    def __init__(self, protocol_version: _Optional[int] = ..., purpose: _Optional[_Union[Purpose, str]] = ..., token: _Optional[str] = ...) -> None: ...
 
 class Hello(_message.Message):
     __slots__ = ("protocol_version", "sandbox_id", "boot_id", "session_id", "python_version", "execution_count", "missing_walls", "operations", "background_sequence", "figures", "last_replaced", "replacements", "transactions")
@@ -140,7 +154,7 @@ class OperationSummary(_message.Message):
     def __init__(self, operation_id: _Optional[str] = ..., finished: _Optional[bool] = ..., last_sequence: _Optional[int] = ..., first_kept_sequence: _Optional[int] = ..., effects_lost: _Optional[bool] = ..., outcome: _Optional[int] = ...) -> None: ...
 
 class Assign(_message.Message):
-    __slots__ = ("session_id", "env", "secret_env", "journal_bytes", "journal_operations", "queue_limit", "interrupt_grace", "snapshots_disabled", "snapshot_history", "quiet_time", "workspace_copy_bytes")
+    __slots__ = ("session_id", "env", "secret_env", "journal_bytes", "journal_operations", "queue_limit", "interrupt_grace", "snapshots_disabled", "snapshot_history", "quiet_time", "workspace_copy_bytes", "change_count", "preview_chars")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -166,6 +180,8 @@ class Assign(_message.Message):
     SNAPSHOT_HISTORY_FIELD_NUMBER: _ClassVar[int]
     QUIET_TIME_FIELD_NUMBER: _ClassVar[int]
     WORKSPACE_COPY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    PREVIEW_CHARS_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     env: _containers.ScalarMap[str, str]
     secret_env: _containers.ScalarMap[str, str]
@@ -177,7 +193,9 @@ class Assign(_message.Message):
     snapshot_history: int
     quiet_time: _duration_pb2.Duration
     workspace_copy_bytes: int
-    def __init__(self, session_id: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., secret_env: _Optional[_Mapping[str, str]] = ..., journal_bytes: _Optional[int] = ..., journal_operations: _Optional[int] = ..., queue_limit: _Optional[int] = ..., interrupt_grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., snapshots_disabled: _Optional[bool] = ..., snapshot_history: _Optional[int] = ..., quiet_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., workspace_copy_bytes: _Optional[int] = ...) -> None: ...
+    change_count: int
+    preview_chars: int
+    def __init__(self, session_id: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., secret_env: _Optional[_Mapping[str, str]] = ..., journal_bytes: _Optional[int] = ..., journal_operations: _Optional[int] = ..., queue_limit: _Optional[int] = ..., interrupt_grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., snapshots_disabled: _Optional[bool] = ..., snapshot_history: _Optional[int] = ..., quiet_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., workspace_copy_bytes: _Optional[int] = ..., change_count: _Optional[int] = ..., preview_chars: _Optional[int] = ...) -> None: ...
 
 class Submit(_message.Message):
     __slots__ = ("operation_id", "code", "timeout", "max_output_bytes", "create_time", "traceparent", "tx_policy", "isolation", "transaction_id", "begin", "include_files", "allow_input", "report_changes")
@@ -246,7 +264,23 @@ class ProvideInput(_message.Message):
     def __init__(self, operation_id: _Optional[str] = ..., input_id: _Optional[str] = ..., text: _Optional[str] = ..., end_of_file: _Optional[bool] = ...) -> None: ...
 
 class Read(_message.Message):
-    __slots__ = ("transaction_id", "timeout", "list", "get")
+    __slots__ = ("transaction_id", "timeout", "list", "get", "complete", "inspect")
+    class Complete(_message.Message):
+        __slots__ = ("code", "cursor_position")
+        CODE_FIELD_NUMBER: _ClassVar[int]
+        CURSOR_POSITION_FIELD_NUMBER: _ClassVar[int]
+        code: str
+        cursor_position: int
+        def __init__(self, code: _Optional[str] = ..., cursor_position: _Optional[int] = ...) -> None: ...
+    class Inspect(_message.Message):
+        __slots__ = ("code", "cursor_position", "detail_level")
+        CODE_FIELD_NUMBER: _ClassVar[int]
+        CURSOR_POSITION_FIELD_NUMBER: _ClassVar[int]
+        DETAIL_LEVEL_FIELD_NUMBER: _ClassVar[int]
+        code: str
+        cursor_position: int
+        detail_level: int
+        def __init__(self, code: _Optional[str] = ..., cursor_position: _Optional[int] = ..., detail_level: _Optional[int] = ...) -> None: ...
     class ListVariables(_message.Message):
         __slots__ = ("name_prefix", "include_private", "after_name", "limit")
         NAME_PREFIX_FIELD_NUMBER: _ClassVar[int]
@@ -271,11 +305,15 @@ class Read(_message.Message):
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
     LIST_FIELD_NUMBER: _ClassVar[int]
     GET_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    INSPECT_FIELD_NUMBER: _ClassVar[int]
     transaction_id: str
     timeout: _duration_pb2.Duration
     list: Read.ListVariables
     get: Read.GetVariable
-    def __init__(self, transaction_id: _Optional[str] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., list: _Optional[_Union[Read.ListVariables, _Mapping]] = ..., get: _Optional[_Union[Read.GetVariable, _Mapping]] = ...) -> None: ...
+    complete: Read.Complete
+    inspect: Read.Inspect
+    def __init__(self, transaction_id: _Optional[str] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., list: _Optional[_Union[Read.ListVariables, _Mapping]] = ..., get: _Optional[_Union[Read.GetVariable, _Mapping]] = ..., complete: _Optional[_Union[Read.Complete, _Mapping]] = ..., inspect: _Optional[_Union[Read.Inspect, _Mapping]] = ...) -> None: ...
 
 class Cancel(_message.Message):
     __slots__ = ("operation_id",)
@@ -366,7 +404,7 @@ class TransactionChanged(_message.Message):
     def __init__(self, transaction: _Optional[bytes] = ..., reason: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
 
 class Reply(_message.Message):
-    __slots__ = ("request_id", "failure", "page", "operation", "pong", "transaction", "read")
+    __slots__ = ("request_id", "failure", "page", "operation", "pong", "transaction", "read", "state")
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     PAGE_FIELD_NUMBER: _ClassVar[int]
@@ -374,6 +412,7 @@ class Reply(_message.Message):
     PONG_FIELD_NUMBER: _ClassVar[int]
     TRANSACTION_FIELD_NUMBER: _ClassVar[int]
     READ_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
     request_id: int
     failure: Failure
     page: Page
@@ -381,7 +420,8 @@ class Reply(_message.Message):
     pong: Pong
     transaction: bytes
     read: ReadResult
-    def __init__(self, request_id: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., page: _Optional[_Union[Page, _Mapping]] = ..., operation: _Optional[bytes] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ..., transaction: _Optional[bytes] = ..., read: _Optional[_Union[ReadResult, _Mapping]] = ...) -> None: ...
+    state: StateResult
+    def __init__(self, request_id: _Optional[int] = ..., failure: _Optional[_Union[Failure, _Mapping]] = ..., page: _Optional[_Union[Page, _Mapping]] = ..., operation: _Optional[bytes] = ..., pong: _Optional[_Union[Pong, _Mapping]] = ..., transaction: _Optional[bytes] = ..., read: _Optional[_Union[ReadResult, _Mapping]] = ..., state: _Optional[_Union[StateResult, _Mapping]] = ...) -> None: ...
 
 class Failure(_message.Message):
     __slots__ = ("reason", "message", "names")
@@ -393,21 +433,99 @@ class Failure(_message.Message):
     names: _containers.RepeatedScalarFieldContainer[str]
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ...) -> None: ...
 
+class Checkpoint(_message.Message):
+    __slots__ = ("token", "checkpoint_id", "timeout")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    checkpoint_id: str
+    timeout: _duration_pb2.Duration
+    def __init__(self, token: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class CheckpointEnded(_message.Message):
+    __slots__ = ("checkpoint_id", "durable")
+    CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
+    DURABLE_FIELD_NUMBER: _ClassVar[int]
+    checkpoint_id: str
+    durable: bool
+    def __init__(self, checkpoint_id: _Optional[str] = ..., durable: _Optional[bool] = ...) -> None: ...
+
+class Restore(_message.Message):
+    __slots__ = ("token", "timeout", "operation_id", "execution_count", "dry_run")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    timeout: _duration_pb2.Duration
+    operation_id: str
+    execution_count: int
+    dry_run: bool
+    def __init__(self, token: _Optional[str] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., operation_id: _Optional[str] = ..., execution_count: _Optional[int] = ..., dry_run: _Optional[bool] = ...) -> None: ...
+
+class ExportVariable(_message.Message):
+    __slots__ = ("token", "transaction_id", "name", "format", "max_bytes", "timeout")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    transaction_id: str
+    name: str
+    format: int
+    max_bytes: int
+    timeout: _duration_pb2.Duration
+    def __init__(self, token: _Optional[str] = ..., transaction_id: _Optional[str] = ..., name: _Optional[str] = ..., format: _Optional[int] = ..., max_bytes: _Optional[int] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class ImportVariable(_message.Message):
+    __slots__ = ("token", "transaction_id", "name", "format", "arrow_as", "timeout")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    TRANSACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    ARROW_AS_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    token: str
+    transaction_id: str
+    name: str
+    format: str
+    arrow_as: int
+    timeout: _duration_pb2.Duration
+    def __init__(self, token: _Optional[str] = ..., transaction_id: _Optional[str] = ..., name: _Optional[str] = ..., format: _Optional[str] = ..., arrow_as: _Optional[int] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+
+class StateResult(_message.Message):
+    __slots__ = ("change", "as_of_operation_id", "execution_count", "stale")
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    STALE_FIELD_NUMBER: _ClassVar[int]
+    change: bytes
+    as_of_operation_id: str
+    execution_count: int
+    stale: bool
+    def __init__(self, change: _Optional[bytes] = ..., as_of_operation_id: _Optional[str] = ..., execution_count: _Optional[int] = ..., stale: _Optional[bool] = ...) -> None: ...
+
 class ReadResult(_message.Message):
-    __slots__ = ("variables", "more", "data", "mime_type", "as_of_operation_id", "stale")
+    __slots__ = ("variables", "more", "data", "mime_type", "as_of_operation_id", "stale", "response")
     VARIABLES_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
     MIME_TYPE_FIELD_NUMBER: _ClassVar[int]
     AS_OF_OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
     STALE_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
     variables: _containers.RepeatedScalarFieldContainer[bytes]
     more: bool
     data: bytes
     mime_type: str
     as_of_operation_id: str
     stale: bool
-    def __init__(self, variables: _Optional[_Iterable[bytes]] = ..., more: _Optional[bool] = ..., data: _Optional[bytes] = ..., mime_type: _Optional[str] = ..., as_of_operation_id: _Optional[str] = ..., stale: _Optional[bool] = ...) -> None: ...
+    response: bytes
+    def __init__(self, variables: _Optional[_Iterable[bytes]] = ..., more: _Optional[bool] = ..., data: _Optional[bytes] = ..., mime_type: _Optional[str] = ..., as_of_operation_id: _Optional[str] = ..., stale: _Optional[bool] = ..., response: _Optional[bytes] = ...) -> None: ...
 
 class Page(_message.Message):
     __slots__ = ("first_sequence", "events", "finished", "first_kept_sequence")
