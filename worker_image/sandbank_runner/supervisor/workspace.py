@@ -166,7 +166,9 @@ class Workspace:
                 await self._link.send(pack_header(request))
                 async with asyncio.timeout(REQUEST_SECONDS):
                     kind, body = await self._link.receive()
-                answer = parse_header(body) if kind == HEADER else {}
+                if kind != HEADER:
+                    raise FileProtocolError("the keeper answers with a header")
+                answer = parse_header(body)
             except BaseException as error:
                 self._end_keeper()  # also where only the waiting was broken off: the answer is still to come
                 if isinstance(error, (OSError, HelperGone, FileProtocolError, ForkFailed)):

@@ -62,17 +62,16 @@ def test_created_changed_deleted(difference, workspace: Path):
 def test_another_content_of_the_same_size_at_once_is_seen(workspace: Path):
     """However fast one change follows the other, and however coarse the kernel's clock of files is."""
     path = workspace / "a"
-    descriptor = os.open(path, os.O_WRONLY)
     index = take(str(workspace))
     for round_ in range(200):
-        os.pwrite(descriptor, b"%03d" % round_, 0)
+        with path.open("r+b") as file:
+            file.write(b"%03d" % round_)
         following = take(str(workspace), index)
         assert changes(index, following) == [("a", MODIFIED)], round_
         index = following
         following = take(str(workspace), index)
         assert changes(index, following) == []
         index = following
-    os.close(descriptor)
 
 
 def test_within_one_tick_the_content_decides(workspace: Path, monkeypatch: pytest.MonkeyPatch):
