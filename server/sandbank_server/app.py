@@ -68,6 +68,8 @@ FEATURES: Final = (
     "adoption",
     "background-output",
     "variables",
+    "input",
+    "interact",
 )
 """What works; what is not listed answers NOT_SUPPORTED."""
 

@@ -17,7 +17,6 @@ from sandbank.v1 import (
     pool_pb2,
     session_pb2,
     state_pb2,
-    transaction_pb2,
 )
 
 from tests.raw_api import Api, refused
@@ -94,13 +93,7 @@ def test_what_is_not_there(api: Api, session: Session) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"tx_policy": transaction_pb2.TX_POLICY_COMMIT_ON_SUCCESS},
-        {"tx_policy": transaction_pb2.TX_POLICY_EXPLICIT},
-        {"isolation": transaction_pb2.ISOLATION_NAMESPACE},
-        {"transaction_id": "tx-1"},
         {"report_changes": True},
-        {"allow_input": True},
-        {"include_files": True},
     ],
 )
 def test_what_is_not_built_yet_is_refused(api: Api, session: Session, fields: dict) -> None:
@@ -114,7 +107,6 @@ def test_what_is_not_built_yet_is_refused(api: Api, session: Session, fields: di
     [
         {"checkpoint_policy": session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS},
         {"idle_action": session_pb2.IDLE_ACTION_HIBERNATE},
-        {"snapshot_policy": session_pb2.SnapshotPolicy(disabled=True)},
         {"recompute": True},
         {"from_checkpoint_id": "cp-1"},
     ],
@@ -129,18 +121,14 @@ def test_rpcs_that_are_not_built_yet(api: Api, session: Session) -> None:
     """Each answers UNIMPLEMENTED with a reason, and the features say what works."""
     calls = [
         lambda: api.sessions.ForkSession(session_pb2.ForkSessionRequest(session_id=session.session_id)),
-        lambda: api.execution.BeginTransaction(
-            execution_pb2.BeginTransactionRequest(session_id=session.session_id)
-        ),
-        lambda: list(api.execution.Interact(iter(()))),
-        lambda: api.state.ListVariables(state_pb2.ListVariablesRequest(session_id=session.session_id)),
+        lambda: api.state.Complete(state_pb2.CompleteRequest(session_id=session.session_id)),
     ]
     for call in calls:
         with refused("UNIMPLEMENTED", "NOT_SUPPORTED"):
             call()
     features = set(api.info.GetServerInfo(info_pb2.GetServerInfoRequest()).features)
-    assert {"execute", "files"} <= features
-    assert not {"transactions", "checkpoints", "interact"} & features
+    assert {"execute", "files", "input", "interact"} <= features
+    assert not {"checkpoints", "forks", "change-reports"} & features
 
 
 def test_left_unset_means_what_works(session: Session) -> None:
