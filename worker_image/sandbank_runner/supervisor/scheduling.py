@@ -53,8 +53,8 @@ class Situation:
     """One is being taken."""
     refusal: Refusal | None
     """Why the one that was to be taken could not be."""
-    history: int
-    """How many states are kept for Rewind."""
+    history: bool
+    """There is a state that is to be kept for Rewind."""
     files: Files = Files()
 
 

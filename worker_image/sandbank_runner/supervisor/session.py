@@ -134,7 +134,7 @@ class Session:
             raise ValueError("malformed EndTransaction")
         self.dispatcher.arrange(Finish(end.transaction_id, end.commit, self._serializing(answer)))
 
-    def rewind(self, operation_id: str) -> Awaitable[Refusal | None] | None:
+    def rewind(self, operation_id: str) -> Refusal | Awaitable[Refusal | None] | None:
         """Go back to the state right after an operation; None where it is not known."""
         record = self.journal.find(operation_id)
         return None if record is None else self.dispatcher.rewind(record.operation)
