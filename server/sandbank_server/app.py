@@ -70,6 +70,9 @@ FEATURES: Final = (
     "variables",
     "input",
     "interact",
+    "transactions",
+    "rewind",
+    "workspace-rollback",
 )
 """What works; what is not listed answers NOT_SUPPORTED."""
 

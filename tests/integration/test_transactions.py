@@ -273,6 +273,65 @@ def test_a_reset_ends_the_transaction(api: Api, session: Session, session_id: st
     assert value(api, session_id, "1 + 1") == "2"
 
 
+def test_a_rollback_with_files_returns_the_workspace(api: Api, session: Session, session_id: str) -> None:
+    """Created, changed, deleted: all is as it was; without `include_files` it stays, and a warning says so."""
+    run(api, session_id, "open('kept', 'w').write('old'); open('gone', 'w').write('x')")
+    change = "import os\nopen('kept', 'a').write('new'); os.remove('gone'); open('made', 'w').write('y')"
+    look = "import os; [sorted(os.listdir()), open('kept').read()]"
+    with_files = begin(api, session_id, include_files=True)
+    changed = run(api, session_id, change, transaction_id=with_files)
+    assert {each.path for each in changed.files_changed} == {"kept", "gone", "made"}
+    roll_back(api, session_id, with_files)
+    assert value(api, session_id, look) == "[['gone', 'kept'], 'old']"
+    policy = transaction_pb2.TX_POLICY_ROLLBACK_ON_FAILURE
+    failed = run(api, session_id, f"{change}\n1 / 0", tx_policy=policy, include_files=True)
+    assert failed.outcome == Operation.OUTCOME_ROLLED_BACK
+    assert value(api, session_id, look) == "[['gone', 'kept'], 'old']"
+    failed = run(api, session_id, f"{change}\n1 / 0", tx_policy=policy)
+    assert "FILES_NOT_ROLLED_BACK" in {warning.code for warning in failed.warnings}
+    assert value(api, session_id, look) == "[['kept', 'made'], 'oldnew']"
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({"include_files": True}, "execute.include_files"),
+        ({"include_files": True, "tx_policy": EXPLICIT, "isolation": 2}, "execute.include_files"),
+        ({"transaction_id": "tx-1", "tx_policy": 2, "isolation": 2}, "execute.tx_policy"),
+        ({"tx_policy": 17}, "execute.tx_policy"),
+        ({"isolation": 17}, "execute.isolation"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    api: Api, session_id: str, fields: dict[str, object], path: str
+) -> None:
+    """The field at fault is named, and nothing is recorded."""
+    with refused("INVALID_ARGUMENT", "BAD_FIELD", path):
+        run(api, session_id, "1", **fields)
+    with refused("INVALID_ARGUMENT", "BAD_ID", "execute.transaction_id"):
+        run(api, session_id, "1", transaction_id="no id")
+    with refused("INVALID_ARGUMENT", "BAD_FIELD", "idle_timeout"):
+        begin(api, session_id, idle_timeout=Duration(seconds=10**9))
+    listed = api.execution.ListOperations(execution_pb2.ListOperationsRequest(session_id=session_id))
+    assert not listed.operations
+
+
+@pytest.mark.parametrize(
+    ("policy", "path"),
+    [
+        (session_pb2.SnapshotPolicy(history_count=10_000), "snapshot_policy.history_count"),
+        (session_pb2.SnapshotPolicy(history_count=-1), "snapshot_policy.history_count"),
+        (session_pb2.SnapshotPolicy(history_count=1, disabled=True), "snapshot_policy.history_count"),
+        (session_pb2.SnapshotPolicy(quiet_time=Duration(seconds=10**6)), "snapshot_policy.quiet_time"),
+        (session_pb2.SnapshotPolicy(quiet_time=Duration(seconds=-1)), "snapshot_policy.quiet_time"),
+    ],
+)
+def test_snapshot_policies_are_bounded(api: Api, policy: session_pb2.SnapshotPolicy, path: str) -> None:
+    """Each copy costs memory; a quiet time that never ends would be none."""
+    with refused("INVALID_ARGUMENT", "BAD_FIELD", path):
+        api.sessions.CreateSession(session_pb2.CreateSessionRequest(template="slim", snapshot_policy=policy))
+
+
 def test_rewinding_goes_back_to_right_after_an_operation(api: Api, keeping: Session) -> None:
     """What came after it is ROLLED_BACK, not lost; what was rewound behind cannot be gone back to."""
     operations = [keeping.run(f"x = {number}").operation for number in range(5)]
