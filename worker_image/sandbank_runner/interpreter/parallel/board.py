@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import sys
 import time
 from _thread import start_new_thread
 from collections import deque
@@ -13,10 +12,10 @@ from typing import Any, Final, NamedTuple
 
 from sandbank_runner.interpreter.execution import Executor, Outcome
 from sandbank_runner.interpreter.input import Questions
-from sandbank_runner.interpreter.interrupts import Interrupts, belongs_to_loop
+from sandbank_runner.interpreter.interrupts import Interrupts
 from sandbank_runner.interpreter.link import Link
 from sandbank_runner.interpreter.output import Output
-from sandbank_runner.interpreter.parallel import current
+from sandbank_runner.interpreter.parallel import current, loops
 from sandbank_runner.interpreter.parallel.mutations import Fingerprints
 from sandbank_runner.interpreter.parallel.names import Ledger
 from sandbank_runner.interpreter.parallel.operation import NamespaceOperation
@@ -29,7 +28,6 @@ from sandbank_runner.interpreter.sealed import seal
 seal(globals())
 
 _start_new_thread = start_new_thread
-_current_frames = sys._current_frames  # noqa: SLF001 - documented, whatever its name says
 _monotonic, _sleep, _stat = time.monotonic, time.sleep, os.stat
 _eventfd, _ring, _silence, _close = os.eventfd, os.eventfd_write, os.eventfd_read, os.close
 _poll, _POLLIN = select.poll, select.POLLIN
@@ -118,7 +116,7 @@ class Board:
         now = _monotonic()
         if now - self._interrupted_at.get(operation.operation, float("-inf")) < _SAME_SECONDS:
             return
-        if operation.interrupt(_is_idle):
+        if operation.interrupt(loops):
             self._interrupted_at[operation.operation] = now
 
     def merge(self, header: dict[str, Any], _blobs: tuple[bytes, ...]) -> None:
@@ -234,14 +232,6 @@ class Board:
         current.forget()
         for operation in self._running.values():
             operation.renew_guard()
-
-
-def _is_idle(loop: Any, thread: int) -> bool:
-    """Tell whether the event loop of a thread is at work itself, in no task and in no callback of the user's."""
-    try:
-        return belongs_to_loop(loop, _current_frames().get(thread))
-    except Exception:  # an audit hook of the user's
-        return False
 
 
 def _wait_for_end(threads: list[int]) -> None:

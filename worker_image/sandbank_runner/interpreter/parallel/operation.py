@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 from _thread import RLock
 from collections import OrderedDict
 from collections.abc import Callable
 from contextvars import Context
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sandbank_runner.interpreter.execution import Outcome
 from sandbank_runner.interpreter.parallel.names import Branch
@@ -35,6 +34,16 @@ _GUARD_SECONDS: Final = 0.05
 """How long an interrupt waits for the operation to come out of the runner's code; it is repeated anyway."""
 _CHAIN: Final = 100
 """How many links of an exception's history are searched for the interrupt."""
+
+
+class Loops(Protocol):
+    """What can be done about the event loops of threads."""
+
+    def is_idle(self, loop: asyncio.AbstractEventLoop, thread: int) -> bool:
+        """Tell whether it is at work itself, in no task and in no callback of the user's."""
+
+    def wake(self, thread: int) -> None:
+        """Have the loop that runs in a thread look up."""
 
 
 class Interrupt(KeyboardInterrupt):
@@ -128,10 +137,10 @@ class NamespaceOperation:
 
     # In the main thread.
 
-    def interrupt(self, is_idle: Callable[[asyncio.AbstractEventLoop, int], bool]) -> bool:
-        """Raise KeyboardInterrupt in its thread, or cancel its task where ``is_idle``; False: it is past user code.
+    def interrupt(self, loops: Loops) -> bool:
+        """Raise KeyboardInterrupt in its thread, or cancel its task where the loop is idle. False: past user code.
 
-        What waits in C code is woken where it has said how.
+        What waits in C code is woken where that can be done.
         """
         if not self.guard.acquire(timeout=_GUARD_SECONDS):
             return False
@@ -139,18 +148,16 @@ class NamespaceOperation:
             if not self._can_be_interrupted:
                 return False
             loop, task = self._loop, self._task
-            if loop is not None and task is not None and is_idle(loop, self.thread):
+            if loop is not None and task is not None and loops.is_idle(loop, self.thread):
                 self.was_cancelled = True
                 loop.call_soon_threadsafe(task.cancel)
                 return True
             _raise_in_thread(self.thread, Interrupt)
-            if loop is not None:
-                with contextlib.suppress(RuntimeError):  # closed meanwhile
-                    loop.call_soon_threadsafe(breathe)
         finally:
             self.guard.release()
         for wake in list(self.wakers):
             wake()
+        loops.wake(self.thread)
         return True
 
 
