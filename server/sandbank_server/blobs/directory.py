@@ -1,0 +1,151 @@
+"""Blobs as files in a directory. A file appears whole or not at all, and stays through a power cut."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, TypeVar
+
+from sandbank_server.blobs.base import BlobInfo, BlobNotFoundError, BlobStoreError, check_key
+
+_T = TypeVar("_T")
+_INCOMING: Final = ".incoming"
+_THREADS: Final = 4
+_PAGE: Final = 1000
+
+
+class DirectoryBlobs:
+    """A :class:`BlobStore` in the directory ``root``, which is made. One process at a time may use it."""
+
+    def __init__(self, root: Path) -> None:
+        """OSError where the directory cannot be made. What a crash left half-written is removed."""
+        self._root = root
+        self._incoming = root / _INCOMING
+        self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for left in self._incoming.iterdir():
+            left.unlink()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
+
+    async def put(self, blobs: Mapping[str, bytes]) -> None:
+        """See :class:`BlobStore`. Content first, then names, then the directories that hold the names."""
+        for key in blobs:
+            check_key(key)
+        await self._in_thread(lambda: self._put(blobs))
+
+    async def get(self, key: str) -> bytes:
+        """See :class:`BlobStore`."""
+        path = self._path(key)
+
+        def read() -> bytes:
+            try:
+                return path.read_bytes()
+            except (FileNotFoundError, IsADirectoryError):
+                raise BlobNotFoundError(key) from None
+
+        return await self._in_thread(read)
+
+    async def present(self, keys: Iterable[str]) -> set[str]:
+        """See :class:`BlobStore`."""
+        paths = {key: self._path(key) for key in keys}
+        return await self._in_thread(lambda: {key for key, path in paths.items() if path.is_file()})
+
+    async def delete(self, keys: Iterable[str]) -> None:
+        """See :class:`BlobStore`."""
+        paths = [self._path(key) for key in keys]
+
+        def remove() -> None:
+            for path in paths:
+                path.unlink(missing_ok=True)
+            for parent in {path.parent for path in paths}:
+                with suppress(FileNotFoundError):
+                    _sync_directory(parent)
+
+        await self._in_thread(remove)
+
+    async def list(self, prefix: str) -> AsyncIterator[BlobInfo]:
+        """See :class:`BlobStore`."""
+        top = self._path(prefix)
+        found = await self._in_thread(lambda: sorted(_files(top)))
+        for first in range(0, len(found), _PAGE):
+            names = found[first : first + _PAGE]
+            for info in await self._in_thread(lambda names=names: list(self._describe(names))):  # type: ignore[misc]
+                yield info
+
+    async def close(self) -> None:
+        """See :class:`BlobStore`."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+    def _path(self, key: str) -> Path:
+        return self._root / check_key(key)
+
+    def _put(self, blobs: Mapping[str, bytes]) -> None:
+        written: list[tuple[Path, Path]] = []
+        try:
+            for key, data in blobs.items():
+                incoming = self._incoming / secrets.token_hex(16)
+                written.append((incoming, self._path(key)))
+                _write(incoming, data)
+            parents = {path.parent for _, path in written}
+            for parent in parents:
+                self._make(parent)
+            for incoming, path in written:
+                incoming.replace(path)
+            for parent in parents:
+                _sync_directory(parent)
+        except BaseException:
+            for incoming, _ in written:
+                incoming.unlink(missing_ok=True)
+            raise
+
+    def _make(self, directory: Path) -> None:
+        """Make a directory durably: each new name is synced in its parent."""
+        if directory.is_dir():
+            return
+        if directory != self._root:
+            self._make(directory.parent)
+        with suppress(FileExistsError):
+            directory.mkdir(mode=0o700)
+            _sync_directory(directory.parent)
+
+    def _describe(self, paths: Iterable[str]) -> Iterable[BlobInfo]:
+        for path in paths:
+            with suppress(FileNotFoundError):  # deleted meanwhile
+                status = os.stat(path)
+                key = os.path.relpath(path, self._root)
+                yield BlobInfo(key, status.st_size, status.st_mtime)
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except OSError as error:
+            raise BlobStoreError(f"the blob directory: {error.strerror or error}") from error
+
+
+def _files(top: Path) -> Iterable[str]:
+    for directory, _, names in os.walk(top):
+        for name in names:
+            yield os.path.join(directory, name)
+
+
+def _write(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+        os.fdatasync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

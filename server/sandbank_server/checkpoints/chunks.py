@@ -1,0 +1,130 @@
+"""A tenant's chunks: pieces of state named by the SHA-256 of their bytes, each kept once.
+
+Names are checked when a chunk comes, because who sends it is hostile, and when it is read, because disks are not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Final
+
+import zstandard
+
+from sandbank_server.blobs.base import BlobNotFoundError, BlobStore, BlobStoreError
+from sandbank_server.errors import CheckpointCorruptError, StoreUnavailableError
+
+CHUNK_BYTES: Final = 1 << 20
+"""The largest chunk; all but the last of a piece of state have this size."""
+
+_LEVEL: Final = 1
+_SAMPLE_BYTES: Final = 32 * 1024
+_WORTH: Final = 0.9
+"""Random numbers do not compress: where a sample stays larger than this part of itself, no more time is spent."""
+
+_STORED: Final = b"\x00"
+_COMPRESSED: Final = b"\x01"
+_READ_AHEAD: Final = 8
+
+
+class WrongChunkError(Exception):
+    """The bytes are not those that the name promises."""
+
+
+def name_of(data: bytes) -> str:
+    """Return a chunk's name."""
+    return hashlib.sha256(data).hexdigest()
+
+
+class ChunkStore:
+    """The chunks of all tenants in one blob store. Raises :class:`StoreUnavailableError` from every method."""
+
+    def __init__(self, blobs: BlobStore) -> None:
+        self._blobs = blobs
+
+    async def lacking(self, tenant: str, names: Sequence[str]) -> list[str]:
+        """Return the names whose chunks are not there, each once, in order."""
+        wanted = list(dict.fromkeys(names))
+        try:
+            there = await self._blobs.present(_key(tenant, name) for name in wanted)
+        except BlobStoreError as error:
+            raise _unavailable() from error
+        return [name for name in wanted if _key(tenant, name) not in there]
+
+    async def put(self, tenant: str, chunks: Mapping[str, bytes]) -> int:
+        """Keep chunks, durably; return the bytes that they take. :class:`WrongChunkError`."""
+        packed = await asyncio.to_thread(_pack_all, chunks)
+        try:
+            await self._blobs.put({_key(tenant, name): data for name, data in packed.items()})
+        except BlobStoreError as error:
+            raise _unavailable() from error
+        return sum(map(len, packed.values()))
+
+    async def get(self, tenant: str, name: str) -> bytes:
+        """Return a chunk. :class:`CheckpointCorruptError` where it is missing or damaged."""
+        try:
+            data = await self._blobs.get(_key(tenant, name))
+        except BlobNotFoundError:
+            raise _corrupt(name) from None
+        except BlobStoreError as error:
+            raise _unavailable() from error
+        return await asyncio.to_thread(_unpack, name, data)
+
+    async def read(self, tenant: str, names: Iterable[str]) -> AsyncIterator[bytes]:
+        """Yield chunks in order, reading a few ahead: memory stays that of :data:`_READ_AHEAD` chunks."""
+        ahead: list[asyncio.Task[bytes]] = []
+        rest = iter(names)
+        try:
+            while True:
+                while len(ahead) < _READ_AHEAD and (name := next(rest, None)) is not None:
+                    ahead.append(asyncio.create_task(self.get(tenant, name)))
+                if not ahead:
+                    return
+                yield await ahead.pop(0)
+        finally:
+            for task in ahead:
+                task.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)
+
+
+def _pack_all(chunks: Mapping[str, bytes]) -> dict[str, bytes]:
+    return {name: _pack(name, data) for name, data in chunks.items()}
+
+
+def _pack(name: str, data: bytes) -> bytes:
+    if len(data) > CHUNK_BYTES or name_of(data) != name:
+        raise WrongChunkError(name)
+    compressor = zstandard.ZstdCompressor(level=_LEVEL)
+    sample = data[:_SAMPLE_BYTES]
+    if len(compressor.compress(sample)) > _WORTH * len(sample):
+        return _STORED + data
+    return _COMPRESSED + compressor.compress(data)
+
+
+def _unpack(name: str, packed: bytes) -> bytes:
+    kind, body = packed[:1], packed[1:]
+    try:
+        if kind == _COMPRESSED:
+            body = zstandard.ZstdDecompressor().decompress(body, max_output_size=CHUNK_BYTES)
+        elif kind != _STORED:
+            raise _corrupt(name)
+    except zstandard.ZstdError:
+        raise _corrupt(name) from None
+    if name_of(body) != name:
+        raise _corrupt(name)
+    return body
+
+
+def _key(tenant: str, name: str) -> str:
+    return f"{tenant}/chunks/{name[:2]}/{name}"
+
+
+def _corrupt(name: str) -> CheckpointCorruptError:
+    return CheckpointCorruptError(
+        f"chunk {name[:12]} of the checkpoint is missing or damaged; nothing was changed"
+    )
+
+
+def _unavailable() -> StoreUnavailableError:
+    return StoreUnavailableError("the store of checkpoints cannot be reached", retry_delay=5.0)
