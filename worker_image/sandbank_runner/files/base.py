@@ -6,12 +6,13 @@ import errno
 import os
 import stat
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sandbank_runner.files.copies import Copies, Copy, NoRoom
 from sandbank_runner.files.index import ENTRIES, Signature
 from sandbank_runner.files.look import Directory, close_again, look, open_up, parts_of
+from sandbank_runner.files.openings import Openings, Suspects
 from sandbank_runner.files.workspace import Workspace
 
 _COARSE_CLOCK: Final = 5  # CLOCK_REALTIME_COARSE: what file systems stamp with
@@ -50,6 +51,8 @@ class Base:
 
     directories: dict[str, Directory]
     files: dict[str, Kept]
+    suspects: Suspects = field(default_factory=Suspects)
+    """Files that may have been written since without a sign."""
 
     def release(self, copies: Copies) -> None:
         """Let go of everything."""
@@ -66,9 +69,13 @@ class Base:
 class Taking:
     """Takes one base. ``earlier`` is what is known already, if anything."""
 
-    def __init__(self, workspace: Workspace, copies: Copies, earlier: Base | None) -> None:
+    def __init__(
+        self, workspace: Workspace, copies: Copies, earlier: Base | None, openings: Openings
+    ) -> None:
         self._workspace = workspace
         self._copies = copies
+        self._openings = openings
+        self._suspects = earlier.suspects if earlier else Suspects()
         self._known = {kept.signature[1]: kept for kept in earlier.kept()} if earlier else {}
         self._taken: dict[int, Kept] = {}
         self.touched = False
@@ -76,7 +83,7 @@ class Taking:
 
     def take(self) -> Base:
         """Take it. Raises :class:`TooLarge`, OSError; nothing is held then."""
-        seen = look(self._workspace, ENTRIES)
+        seen = look(self._workspace, ENTRIES, self._openings.watch)
         self.touched = bool(seen.opened)
         base = Base(seen.directories, {})
         try:
@@ -113,7 +120,7 @@ class Taking:
         known = self._known.get(signature[1])
         if known is not None and known.kind != stat.S_IFMT(signature[0]):
             known = None
-        if known is not None and known.sure and known.signature == signature:
+        if known is not None and known.sure and known.signature == signature and not self._suspects.has(path):
             return self._share(known)
         try:
             if stat.S_ISLNK(signature[0]):

@@ -22,6 +22,7 @@ from typing import Any
 
 from sandbank_runner.files.base import Base, Taking, TooLarge
 from sandbank_runner.files.copies import Copies
+from sandbank_runner.files.openings import Openings
 from sandbank_runner.files.problems import BUG, FILES_TOO_LARGE, FileProblem, from_error
 from sandbank_runner.files.protocol import HEADER, FileProtocolError, FrameSocket, pack_header, parse_header
 from sandbank_runner.files.restore import Restoring
@@ -38,6 +39,7 @@ class Keeper:
     def __init__(self, workspace: str) -> None:
         self._path = workspace
         self._copies = Copies(0)
+        self._openings = Openings()
         self._bases: dict[int, Base] = {}
         self._newest: Base | None = None
         """What the workspace was when it was last looked at; one of the bases, or kept for the next."""
@@ -46,9 +48,10 @@ class Keeper:
         """Take a base. Raises ``TooLarge``, OSError."""
         self._copies.limit = limit
         before = self._copies.copied_bytes
+        self._suspect()
         try:
             with closing(Workspace(self._path)) as workspace:
-                taking = Taking(workspace, self._copies, self._newest)
+                taking = Taking(workspace, self._copies, self._newest, self._openings)
                 base = taking.take()
         except TooLarge:
             if self._newest is None or self._newest in self._bases.values():
@@ -68,6 +71,7 @@ class Keeper:
     def restore(self, number: int) -> dict[str, Any]:
         """Bring a base back. Raises OSError, KeyError where there is none."""
         base = self._bases[number]
+        self._suspect()
         for attempt in range(_ATTEMPTS):
             try:
                 with closing(Workspace(self._path)) as workspace:
@@ -77,6 +81,8 @@ class Keeper:
             except OSError:  # an upload has changed something meanwhile
                 if attempt == _ATTEMPTS - 1:
                     raise
+        self._openings.take(())  # what was told of this very work
+        base.suspects.clear()
         self._forget_idle()
         self._newest = base
         return {"written_bytes": restoring.places.written_bytes}
@@ -88,6 +94,10 @@ class Keeper:
             base.release(self._copies)
         if not self._bases and self._copies.kept_bytes > IDLE_BYTES:
             self._forget_idle()
+
+    def _suspect(self) -> None:
+        known = [*self._bases.values(), *([self._newest] if self._newest is not None else [])]
+        self._openings.take([base.suspects for base in known])
 
     def _forget_idle(self) -> None:
         """Let go of what is kept only for the next base."""

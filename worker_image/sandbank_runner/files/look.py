@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sandbank_runner.files.index import Index, walk
@@ -37,8 +38,11 @@ def parts_of(path: str) -> list[bytes]:
     return [os.fsencode(name) for name in path.split("/") if name]
 
 
-def look(workspace: Workspace, limit: int) -> Look:
-    """Look at everything; directories that are closed are opened up. Raises OSError where the top cannot be read."""
+def look(workspace: Workspace, limit: int, each: Callable[[int], None] | None = None) -> Look:
+    """Look at everything; directories that are closed are opened up. Raises OSError where the top cannot be read.
+
+    ``each`` gets the descriptor of every directory before it is listed.
+    """
     opened: dict[str, int] = {}
     tried: set[str] = set()
     while True:
@@ -48,6 +52,8 @@ def look(workspace: Workspace, limit: int) -> Look:
             descriptor = workspace.open(parts_of(path), _TO_LIST, links=False)
             status = os.fstat(descriptor)
             into[path] = Directory(stat.S_IMODE(status.st_mode), status.st_ino, status.st_mtime_ns)
+            if each is not None:
+                each(descriptor)
             return descriptor
 
         index = Index()

@@ -58,8 +58,9 @@ class Restoring:
             for path in sorted(self._base.directories):
                 if path not in self._right:
                     self._place_directory(path)
+            suspects = self._suspects()
             for kept, path in self._in_place.items():
-                if not kept.sure or self._now.index.find(path) != kept.signature:
+                if not kept.sure or kept in suspects or self._now.index.find(path) != kept.signature:
                     self._touched.add(_parent(path))  # a link is made anew
                     self.places.repair(path, kept)
             for path, kept in self._base.files.items():
@@ -68,6 +69,11 @@ class Restoring:
         finally:
             self._close_drawer()
         self._dress_directories()
+
+    def _suspects(self) -> set[Kept]:
+        """Return files that must be read to know what is in them, by whatever name they were written."""
+        suspects = self._base.suspects
+        return {kept for path, kept in self._base.files.items() if suspects.has(path)} if suspects else set()
 
     def _sort(self) -> None:
         present_inodes = {directory.inode for directory in self._now.directories.values()}

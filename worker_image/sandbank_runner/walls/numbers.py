@@ -29,6 +29,8 @@ NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "fsopen": (430, 430),
     "fspick": (433, 433),
     "get_robust_list": (274, 100),
+    "inotify_add_watch": (254, 27),
+    "inotify_init1": (294, 26),
     "io_cancel": (210, 3),
     "io_destroy": (207, 1),
     "io_getevents": (208, 4),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
 import socket
 import stat
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 from sandbank_runner.files import keeper as keepers
+from sandbank_runner.files import openings
 from sandbank_runner.files.base import TooLarge
 from sandbank_runner.files.keeper import Keeper, serve
 from sandbank_runner.files.protocol import FrameSocket, pack_header, parse_header
@@ -504,6 +507,82 @@ def test_a_second_change_within_one_tick_is_brought_back(undone, workspace: Path
     for number in range(100):
         (workspace / "a").write_bytes(b"%03d" % number)
         undone(lambda: (workspace / "a").write_bytes(b"xyz"))
+
+
+@pytest.fixture(params=[None, "/dev/shm"], ids=["disk", "memory"])
+def mapped(request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file of zeros in a workspace of its own."""
+    with tempfile.TemporaryDirectory(dir=request.param) as directory:
+        path = Path(directory) / "d" / "mapped"
+        path.parent.mkdir()
+        path.write_bytes(bytes(10_000))
+        os.utime(path, (0, 0))
+        yield path
+
+
+def write_mapped(path: Path, content: bytes) -> None:
+    """Write through a shared mapping, with all times as they were."""
+    status = path.stat()
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
+        memory[: len(content)] = content
+    assert path.stat().st_size == status.st_size
+
+
+def test_what_was_written_through_a_mapping_is_brought_back(mapped: Path):
+    """In memory file systems it changes no time, but the file was open for writing; also where it was moved since."""
+    keeper = Keeper(str(mapped.parent.parent))
+    keeper.take(1, LIMIT)
+    for moved in (False, True):
+        write_mapped(mapped, b"written")
+        if moved:
+            mapped.parent.rename(mapped.parent.with_name("e"))
+            (mapped.parent.with_name("e") / "mapped").rename(mapped.parent.with_name("f"))
+        keeper.restore(1)
+        assert mapped.read_bytes() == bytes(10_000)
+        keeper.take(2, LIMIT)
+
+
+def test_what_was_written_through_a_mapping_is_in_the_next_base(mapped: Path):
+    """And the one before still has what was there then."""
+    keeper = Keeper(str(mapped.parent.parent))
+    keeper.take(1, LIMIT)
+    write_mapped(mapped, b"first")
+    keeper.take(2, LIMIT)
+    write_mapped(mapped, b"second")
+    keeper.restore(2)
+    assert mapped.read_bytes()[:6] == b"first\0"
+    keeper.restore(1)
+    assert mapped.read_bytes() == bytes(10_000)
+
+
+def test_more_openings_than_the_kernel_keeps(tmp_path: Path):
+    """Then every file is read: nothing is missed."""
+    names = [tmp_path / f"f{number}" for number in range(3)]
+    for name in names:
+        name.write_bytes(bytes(5000))
+    keeper = Keeper(str(tmp_path))
+    keeper.take(1, LIMIT)
+    for number in range(17_000):  # equal events in a row are kept as one
+        names[number % 2].open("r+b").close()
+    assert keeper._bases[1].suspects.everyone is False
+    keeper._suspect()
+    assert keeper._bases[1].suspects.everyone is True
+    keeper.restore(1)
+    assert keeper._bases[1].suspects.everyone is False
+
+
+def test_without_a_watch_it_works_all_the_same(workspace: Path, monkeypatch: pytest.MonkeyPatch):
+    """Where the system has no room for one, only writes through mappings go unseen."""
+
+    def full(*_: object) -> int:
+        raise OSError(24, "too many")
+
+    monkeypatch.setattr(openings, "system_call", full)
+    keeper = Keeper(str(workspace))
+    keeper.take(1, LIMIT)
+    (workspace / "a").write_bytes(b"changed")
+    keeper.restore(1)
+    assert (workspace / "a").read_bytes() == b"one"
 
 
 def test_descriptors_do_not_grow(keeper: Keeper, workspace: Path):
