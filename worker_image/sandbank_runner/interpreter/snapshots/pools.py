@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 from sandbank_runner.interpreter.sealed import seal
@@ -19,6 +20,7 @@ _modules = sys.modules
 _active: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
 _Semaphore = threading.Semaphore
 _join = threading.Thread.join
+_current_frames = sys._current_frames  # noqa: SLF001
 _PATIENCE_SECONDS = 0.1
 
 
@@ -37,19 +39,32 @@ def send_idle_home() -> None:
         pass
 
 
+def is_worker(thread: threading.Thread) -> bool:
+    """Tell whether a thread works for a pool of ``concurrent.futures``."""
+    worker = getattr(_modules.get("concurrent.futures.thread"), "_worker", None)
+    return worker is not None and vars(thread).get("_target") is worker
+
+
 def _executors() -> list[Any]:
     """Return the pools that living threads work for; a thread knows its own by a weak reference."""
-    worker = getattr(_modules.get("concurrent.futures.thread"), "_worker", None)
-    if worker is None:
-        return []
     found: dict[int, Any] = {}
     for thread in list(_active.values()):
-        values = vars(thread)
-        if values.get("_target") is worker:
-            executor = values["_args"][0]()
+        if is_worker(thread):
+            executor = vars(thread)["_args"][0]()
             if executor is not None:
                 found[id(executor)] = executor
     return list(found.values())
+
+
+def _wait(threads: Iterable[threading.Thread]) -> bool:
+    """Tell whether all of a pool's threads wait for a task: none has one, and none is in a call of its own."""
+    frames = _current_frames()
+    worker = _modules["concurrent.futures.thread"]._worker.__code__  # noqa: SLF001
+    for thread in threads:
+        frame = frames.get(vars(thread)["_ident"])
+        if frame is None or frame.f_code is not worker or frame.f_locals.get("work_item") is not None:
+            return False
+    return True
 
 
 def _send_home(executor: Any) -> None:
@@ -57,8 +72,9 @@ def _send_home(executor: Any) -> None:
     threads, tasks, idle = state["_threads"], state["_work_queue"], state["_idle_semaphore"]
     if state["_shutdown"] or type(idle) is not _Semaphore or tasks.qsize():
         return
-    if vars(idle)["_value"] < len(threads):
-        return  # one is at work
+    # The pool counts its idle threads too low where one at work was quicker than the idle one that it had counted on.
+    if vars(idle)["_value"] < len(threads) and not _wait(threads):
+        return
     state["_shutdown"] = True
     try:
         tasks.put(None)  # each that goes hands it on

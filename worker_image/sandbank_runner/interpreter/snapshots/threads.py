@@ -32,18 +32,19 @@ class Threads:
     def others(self) -> list[str]:
         """Return the names of the other threads, none where there is none any more.
 
-        Idle threads of known pools are sent home, to be started anew with the pool's next task. A thread that has
-        ended for Python is there for a moment longer: for that one, and those that Python does not list, this waits,
-        10 ms at most and once.
+        Idle threads of known pools are sent home, to be started anew with the pool's next task. Some are on their way:
+        one that has ended for Python is there for a moment longer, one of a pool that has given its result is not idle
+        yet. For these, and for those that Python does not list, this waits, 10 ms at most and once.
         """
         if _count() == 1:
             return []
-        pools.send_idle_home()
         for _ in range(_TRIES):
+            pools.send_idle_home()
             ids = _ids()
             if len(ids) == 1:
                 return []
-            if _working() or ids <= self._staying:
+            others, workers = _known()
+            if others or (not workers and ids <= self._staying):
                 break
             _sleep(_PAUSE_SECONDS)
         self._staying = frozenset(ids)
@@ -58,9 +59,11 @@ def _ids() -> frozenset[int]:
     return frozenset(numbers_in(b"/proc/self/task"))
 
 
-def _working() -> bool:
-    """Tell whether Python knows of another thread that lives."""
-    return len(_active) > 1
+def _known() -> tuple[int, int]:
+    """Return how many threads beside the main one Python knows of: those of no pool, and those of pools."""
+    threads = list(_active.values())
+    workers = sum(map(pools.is_worker, threads))
+    return len(threads) - workers - 1, workers
 
 
 def _names(ids: frozenset[int]) -> list[str]:

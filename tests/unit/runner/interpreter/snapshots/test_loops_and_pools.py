@@ -135,7 +135,7 @@ def test_an_epoll_of_any_library_is_rebuilt(timeline: Timeline) -> None:
 
 
 def test_a_loop_of_another_make_works_before_and_after(timeline: Timeline) -> None:
-    """uvloop wakes itself by a counter and has a pipe for signals."""
+    """Such as uvloop, which wakes itself by a counter and has a pipe for signals."""
     pytest.importorskip("uvloop")
     timeline.ok("import uvloop, asyncio, time\nl = uvloop.new_event_loop()")
     use = "l.run_until_complete(asyncio.sleep(0.01, 5))"
@@ -188,9 +188,9 @@ def test_a_pool_at_work_is_named(timeline: Timeline) -> None:
 
 def test_a_pool_that_user_code_has_changed_is_only_named(timeline: Timeline) -> None:
     """Nothing of it is touched, and nothing of the user's called for it."""
-    timeline.ok(POOL + "p.submit(int).result(); p._idle_semaphore = None; p._work_queue.put(None)")
+    timeline.ok(POOL + "p.submit(int).result(); s = p._idle_semaphore; p._idle_semaphore = lambda: None")
     assert timeline.ask()["reason"] == "threads"
-    timeline.ok("del p._idle_semaphore; p.shutdown()")
+    timeline.ok("p._idle_semaphore = s; assert p.submit(int).result() == 0")
     assert timeline.ask()["type"] == "snapshot_taken"
 
 
