@@ -223,6 +223,14 @@ def test_events_must_be_what_they_claim() -> None:
     _bad(finished("op", 2, session_id="ses-2"))
     _bad(finished("op", 2, durable_checkpoint_id="cp-1"))
     _bad(output("op", 2, b"x" * 16 * 1024 * 1024))
+    ask = execution_pb2.InputRequest
+    asked = check_event(
+        event("op", 2, input_request=ask(input_id="7", prompt="€" * 21845)), SESSION_ID, "op", 2
+    )
+    assert asked.input_request.input_id == "7"
+    for input_id in ("", "x", "1 ", "-1", "9" * 17, "\u0661"):
+        _bad(event("op", 2, input_request=ask(input_id=input_id)))
+    _bad(event("op", 2, input_request=ask(input_id="7", prompt="€" * 21846)))
     with pytest.raises(RunnerViolation):
         parse_operation(b"\xff", SESSION_ID, "op")
 
