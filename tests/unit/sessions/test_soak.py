@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from sandbank.v1 import execution_pb2, session_pb2
 from sandbank_server.errors import DomainError, EventsEvictedError
 from sandbank_server.sessions.reattach import STABLE_SECONDS
 from sandbank_server.sessions.session import Session
+from sandbank_server.sessions.submission import Submission
 
 from tests.fakes.clock import settle
 from tests.fakes.scripted_supervisor import ScriptedSupervisor
@@ -57,7 +59,32 @@ class Life:
     async def live(self) -> None:
         """Let things happen."""
         self.session_id = (await self.made.create()).session_id
-        actions = [
+        actions = self.actions()
+        for _ in range(STEPS):
+            act = self.random.choices([each for each, _ in actions], [weight for _, weight in actions])[0]
+            self.story.append(act.__name__)
+            await act()
+            await settle(self.random.choice((0, 1, 3, 10)))
+            self.look()
+        self.made.catalog.broken = False
+        await self.settle_down()
+        await self.made.manager.delete(TENANT, self.session_id)
+        results = await asyncio.gather(*self.watchers, *self.others, return_exceptions=True)
+        for result in results:
+            if result is not None and not isinstance(result, asyncio.CancelledError):
+                raise AssertionError(self.story) from result
+        await self.check()
+
+    def look(self) -> None:
+        """Assert what must hold between any two events."""
+        check_session(self.session, self.made.pool)
+
+    async def settle_down(self) -> None:
+        """Let what is under way come to rest before the session ends."""
+
+    def actions(self) -> list[tuple[Callable[[], Awaitable[None]], int]]:
+        """Return what may happen, and how often."""
+        return [
             (self.submit, 8),
             (self.go_on, 14),
             (self.drop, 3),
@@ -71,19 +98,6 @@ class Life:
             (self.cancel_somebody, 1),
             (self.evict, 2),
         ]
-        for _ in range(STEPS):
-            act = self.random.choices([each for each, _ in actions], [weight for _, weight in actions])[0]
-            self.story.append(act.__name__)
-            await act()
-            await settle(self.random.choice((0, 1, 3, 10)))
-            check_session(self.session, self.made.pool)
-        self.made.catalog.broken = False
-        await self.made.manager.delete(TENANT, self.session_id)
-        results = await asyncio.gather(*self.watchers, *self.others, return_exceptions=True)
-        for result in results:
-            if result is not None and not isinstance(result, asyncio.CancelledError):
-                raise AssertionError(self.story) from result
-        await self.check()
 
     async def check(self) -> None:
         """Assert what was promised of the whole life."""
@@ -110,11 +124,15 @@ class Life:
             name, self.submitted = f"op-{self.submitted}", self.submitted + 1
         self.watchers.append(asyncio.create_task(self._follow(name)))
 
+    def request(self, name: str) -> Submission:
+        """Return the request that an id stands for."""
+        return submission(self.session_id, name)
+
     async def _follow(self, name: str) -> None:
         """Watch an operation as a client does: go on where the stream broke, take nothing twice, see the end."""
         seen, ended = 0, False
         try:
-            events = await self.made.manager.execute(TENANT, submission(self.session_id, name))
+            events = await self.made.manager.execute(TENANT, self.request(name))
         except DomainError:
             return  # refused: nothing was recorded
         while not ended:
