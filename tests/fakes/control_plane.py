@@ -76,7 +76,8 @@ async def supervised(directory: Path, *, listening: bool = True, **config: Any) 
     path = str(directory / "s")
     errors = directory / "errors"
     value = {
-        "sandbox_id": "sb-test",
+        # Its own: a template whose supervisor is gone ends whatever bears the same.
+        "sandbox_id": f"sb-test-{os.urandom(8).hex()}",
         "mode": "local",
         "socket_path": path,
         "workspace": str(workspace),
