@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from sandbank import requests
 from sandbank.connection import Connection
 from sandbank.follow import Follower
-from sandbank.results import ResultFold
+from sandbank.results import Callbacks, ResultFold
 from sandbank.retrying import RetryPolicy
 from sandbank.v1 import execution_pb2, session_pb2, transaction_pb2
 
@@ -159,6 +159,10 @@ class ExecutionBase:
     def last_sequence(self) -> int:
         """The last event seen: where another watcher would go on."""
         return self._follower.last_sequence
+
+    def tell(self, callbacks: Callbacks) -> None:
+        """Have these called as its events are read."""
+        self._fold.callbacks = callbacks
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.session_id!r}, {self.operation_id!r})"

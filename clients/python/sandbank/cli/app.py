@@ -7,12 +7,21 @@ from collections.abc import Callable, Sequence
 
 import typer
 
-from sandbank.cli import files, info, pool, repl, running, sessions
+from sandbank.cli import (
+    files,
+    info,
+    pool,
+    repl,
+    running,
+    session_state,  # noqa: F401 - adds its commands to those of `sessions`
+    sessions,
+    transactions,
+)
 from sandbank.cli.command import USAGE, command
 
 SERVER_MODULE = "sandbank_server.cli"
 SERVER_COMMANDS = ("serve", "config", "templates", "drain", "health")
-_CLIENT_COMMANDS = frozenset({"run", "exec", "repl", "sessions", "pool", "files", "info"})
+_CLIENT_COMMANDS = frozenset({"run", "exec", "repl", "sessions", "transaction", "pool", "files", "info"})
 
 HELP = """Run untrusted Python in hardened containers.
 
@@ -40,6 +49,7 @@ def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
     command(app, "repl")(repl.repl)
     command(app, "info")(info.info)
     app.add_typer(sessions.app, name="sessions")
+    app.add_typer(transactions.app, name="transaction")
     app.add_typer(pool.app, name="pool")
     app.add_typer(files.app, name="files")
     asked = next((argument for argument in arguments if not argument.startswith("-")), "")

@@ -1,4 +1,4 @@
-"""When what was typed at the prompt is complete, and the history of it."""
+"""What is typed at the prompt: when it is complete, where it comes from, and the history of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import atexit
 import codeop
 import contextlib
 import os
+import sys
 import warnings
 from pathlib import Path
 
@@ -40,26 +41,74 @@ def needs_more(lines: list[str]) -> bool:
         return False
 
 
+class Typed:
+    """Lines from a terminal, with line editing and a history where this Python has readline, or from a script."""
+
+    def __init__(self) -> None:
+        self.interactive = sys.stdin.isatty()
+        self._history = History() if self.interactive else None
+
+    def source(self, prompt: str) -> str:
+        """Return the next piece of code or command, whole. Raises EOFError where there is no more."""
+        more = "... ".rjust(len(prompt))
+        lines = self._lines(prompt)
+        while not lines[0].startswith(":") and needs_more(lines):
+            try:
+                lines += self._lines(more)
+            except EOFError:
+                if self.interactive:
+                    raise
+                break  # a script may end with a block
+        source = "\n".join(lines)
+        if self._history is not None:
+            self._history.add(lines)
+        return source
+
+    def _lines(self, prompt: str) -> list[str]:
+        """Return a line, or the lines that were pasted at once."""
+        if self.interactive:
+            return input(prompt).split("\n")
+        line = sys.stdin.readline()
+        if not line:
+            raise EOFError
+        return [line.removesuffix("\n")]
+
+
+class History:
+    """What was typed at the prompt, in a file of the user's; never what was typed for code that asked."""
+
+    def __init__(self) -> None:
+        try:
+            import readline  # noqa: PLC0415 - absent on some systems
+        except ImportError:
+            self._readline = None
+            return
+        self._readline = readline
+        with contextlib.suppress(OSError):
+            readline.read_history_file(history_path())
+        readline.set_history_length(HISTORY_LENGTH)
+        readline.set_auto_history(False)
+        if "libedit" not in (readline.__doc__ or ""):
+            readline.parse_and_bind("tab: tab-insert")  # to indent; names are not completed yet
+        atexit.register(self._save)
+
+    def add(self, lines: list[str]) -> None:
+        """Remember these lines."""
+        if self._readline is None:
+            return
+        for line in lines:
+            if line.strip():
+                self._readline.add_history(line)
+
+    def _save(self) -> None:
+        assert self._readline is not None
+        path = history_path()
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._readline.write_history_file(path)
+
+
 def history_path() -> Path:
     """Return where the history is kept: the user's state directory."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "sandbank" / "history"
-
-
-def use_history() -> None:
-    """Give the prompt line editing and a history, where this Python has readline."""
-    try:
-        import readline  # noqa: PLC0415 - absent on some systems
-    except ImportError:
-        return
-    path = history_path()
-    with contextlib.suppress(OSError):
-        readline.read_history_file(path)
-    readline.set_history_length(HISTORY_LENGTH)
-
-    def save() -> None:
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            readline.write_history_file(path)
-
-    atexit.register(save)

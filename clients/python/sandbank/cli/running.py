@@ -2,44 +2,57 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
-import threading
-from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
 
-from sandbank.cli.command import CODE_FAILED, INTERRUPTED, OK, Cli, CommandError
+from sandbank.cli.asking import ask
+from sandbank.cli.command import CODE_FAILED, INTERRUPTED, OK, Cli
+from sandbank.cli.interrupts import Interrupts
+from sandbank.cli.options import (
+    FIGURES,
+    EnvOption,
+    FiguresOption,
+    FilesOption,
+    HistoryOption,
+    IsolationOption,
+    KeepOption,
+    OnFailureOption,
+    PolicyOption,
+    SessionOption,
+    TemplateOption,
+    TimeoutOption,
+    TransactionOption,
+    UploadOption,
+    execute_options,
+    open_session,
+    session_options,
+    upload_all,
+)
 from sandbank.cli.view import View
-from sandbank.errors import SandbankError
-from sandbank.requests import ExecuteOptions, SessionOptions
-from sandbank.sync.client import Client
+from sandbank.events import InputRequested
+from sandbank.requests import ExecuteOptions
+from sandbank.results import Result
 from sandbank.sync.execution import Execution
-from sandbank.sync.session import Session
+from sandbank.sync.scope import Scope
 
-SessionOption = Annotated[
-    str | None, typer.Option("--session", help="Run in this session; it stays.", show_default=False)
-]
-KeepOption = Annotated[bool, typer.Option("--keep", help="Keep the new session, and say its id.")]
-TemplateOption = Annotated[str, typer.Option("--template", help="Create the session from this template.")]
-EnvOption = Annotated[
-    list[str] | None, typer.Option("--env", help="NAME=VALUE for the new session; repeatable.")
-]
-TimeoutOption = Annotated[
-    float | None, typer.Option("--timeout", help="Seconds that the code may run.", min=0.001)
-]
-UploadOption = Annotated[
-    list[Path] | None,
-    typer.Option("--upload", exists=True, help="Put this file or directory into the workspace; repeatable."),
-]
-FiguresOption = Annotated[
-    Path, typer.Option("--figures", help="Save figures into this directory.", file_okay=False)
-]
-FIGURES = Path("sandbank-figures")
+
+@dataclass(frozen=True)
+class Ran:
+    """Code that was run: its result, and whether it was interrupted here."""
+
+    result: Result
+    interrupted: bool
+
+    @property
+    def exit_code(self) -> int:
+        """What the shell is told."""
+        if self.result.ok and not self.result.conflicting_names:
+            return OK
+        return INTERRUPTED if self.interrupted and self.result.state == "CANCELLED" else CODE_FAILED
 
 
 def run_file(
@@ -49,18 +62,35 @@ def run_file(
     keep: KeepOption = False,
     template: TemplateOption = "",
     env: EnvOption = None,
+    history: HistoryOption = None,
     upload: UploadOption = None,
     timeout: TimeoutOption = None,
+    on_failure: OnFailureOption = "",
+    policy: PolicyOption = "",
+    isolation: IsolationOption = "",
+    include_files: FilesOption = False,
+    transaction: TransactionOption = "",
     figures: FiguresOption = FIGURES,
 ) -> int:
-    """Run a file of Python in a sandbox."""
-    code = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+    """Run a file of Python in a sandbox; its input() reads from here."""
+    given = str(file) == "-"
+    code = sys.stdin.read() if given else file.read_text("utf-8")
+    options = execute_options(
+        timeout=timeout,
+        on_failure=on_failure,
+        tx_policy=policy,
+        isolation=isolation,
+        include_files=include_files,
+        transaction_id=transaction,
+        # Standard input was the code: there is nothing left in it to read.
+        allow_input=not given,
+    )
     with (
         cli.client() as client,
-        open_session(cli, client, session, keep, session_options(template, env)) as opened,
+        open_session(cli, client, session, keep, session_options(template, env, history)) as opened,
     ):
         upload_all(cli, opened, upload or [])
-        return run_code(cli, opened, code, timeout, figures)
+        return run_code(cli, opened, code, options, figures).exit_code
 
 
 def exec_code(
@@ -70,98 +100,60 @@ def exec_code(
     keep: KeepOption = False,
     template: TemplateOption = "",
     env: EnvOption = None,
+    history: HistoryOption = None,
     upload: UploadOption = None,
     timeout: TimeoutOption = None,
+    on_failure: OnFailureOption = "",
+    policy: PolicyOption = "",
+    isolation: IsolationOption = "",
+    include_files: FilesOption = False,
+    transaction: TransactionOption = "",
     figures: FiguresOption = FIGURES,
 ) -> int:
-    """Run a piece of Python in a sandbox and print its value."""
+    """Run a piece of Python in a sandbox and print its value; its input() reads from here."""
+    options = execute_options(
+        timeout=timeout,
+        on_failure=on_failure,
+        tx_policy=policy,
+        isolation=isolation,
+        include_files=include_files,
+        transaction_id=transaction,
+        allow_input=True,
+    )
     with (
         cli.client() as client,
-        open_session(cli, client, session, keep, session_options(template, env)) as opened,
+        open_session(cli, client, session, keep, session_options(template, env, history)) as opened,
     ):
         upload_all(cli, opened, upload or [])
-        return run_code(cli, opened, code, timeout, figures)
+        return run_code(cli, opened, code, options, figures).exit_code
 
 
-def session_options(template: str, env: list[str] | None) -> SessionOptions:
-    """Return the options of a new session from those of the command line."""
-    options: SessionOptions = {}
-    if template:
-        options["template"] = template
-    pairs = [item.partition("=") for item in env or []]
-    if any(not name or not sign for name, sign, _ in pairs):
-        raise CommandError("--env takes NAME=VALUE")
-    if pairs:
-        options["env"] = {name: value for name, _, value in pairs}
-    return options
+def run_code(
+    cli: Cli, scope: Scope, code: str, options: ExecuteOptions, figures: Path, *, patience: int = 1
+) -> Ran:
+    """Run code, show what it does, and return what it came to.
 
-
-@contextlib.contextmanager
-def open_session(
-    cli: Cli, client: Client, session_id: str | None, keep: bool, options: SessionOptions
-) -> Iterator[Session]:
-    """Give an existing session, or a new one that ends with the block unless it is kept."""
-    if session_id is not None:
-        if options:
-            raise CommandError("--template and --env are for a new session, not with --session")
-        yield client.attach(session_id)
-        return
-    session = client.session(**options)
-    if keep:
-        cli.say(f"session {session.session_id}")
-        yield session
-        return
-    with session:
-        yield session
-
-
-def upload_all(cli: Cli, session: Session, paths: list[Path]) -> None:
-    """Put files, and directories with all that is in them, into the workspace under their own names."""
-    for path in paths:
-        top = path.resolve()
-        members = sorted(p for p in top.rglob("*") if p.is_file()) if top.is_dir() else [top]
-        for member in members:
-            name = member.relative_to(top.parent).as_posix()
-            session.files.upload(member, name)
-            cli.say(f"uploaded {name}")
-
-
-def run_code(cli: Cli, session: Session, code: str, timeout: float | None, figures: Path) -> int:
-    """Run code, show what it does, and return the exit code."""
-    options: ExecuteOptions = {} if timeout is None else {"timeout": timeout}
-    execution = session.execute(code, **options)
+    Ctrl-C cancels the operation `patience` times, whatever it does; the next one raises KeyboardInterrupt.
+    """
+    execution = scope.execute(code, **options)
     view = View(cli, figures, execution.operation_id)
-    with cancel_on_interrupt(cli, execution) as interrupted:
-        result = execution.result(check=False, callbacks=view.callbacks)
-    view.finish(session, result)
-    if result.ok:
-        return OK
-    return INTERRUPTED if interrupted.is_set() and result.state == "CANCELLED" else CODE_FAILED
+    execution.tell(view.callbacks)
+    interrupts = Interrupts(cli, execution, patience)
+    with interrupts.caught():
+        for event in execution:
+            if isinstance(event, InputRequested):
+                _answer(view, execution, event, interrupts)
+        result = execution.result(check=False)
+    view.finish(scope, result)
+    return Ran(result, interrupted=interrupts.count > 0)
 
 
-@contextlib.contextmanager
-def cancel_on_interrupt(cli: Cli, execution: Execution) -> Iterator[threading.Event]:
-    """Let Ctrl-C cancel the operation instead of ending this program; a second one does end it."""
-    interrupted = threading.Event()
-
-    def cancel() -> None:
-        try:
-            execution.cancel()
-        except SandbankError as error:
-            cli.fail(f"could not cancel: {error}")
-
-    def on_interrupt(_number: int, _frame: FrameType | None) -> None:
-        if interrupted.is_set():
-            raise KeyboardInterrupt
-        interrupted.set()
-        # In a thread: this runs in the middle of whatever the main thread waits for.
-        threading.Thread(target=cancel, daemon=True).start()
-
-    if threading.current_thread() is not threading.main_thread():  # where signals cannot be caught
-        yield interrupted
-        return
-    before = signal.signal(signal.SIGINT, on_interrupt)
+def _answer(view: View, execution: Execution, asked: InputRequested, interrupts: Interrupts) -> None:
     try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, before)
+        with interrupts.asking():
+            text = ask(view, asked.prompt, asked.password)
+    except KeyboardInterrupt:
+        if interrupts.gave_up:
+            raise
+        return  # the operation is being cancelled, and tells so
+    execution.provide_input(asked.input_id, text)

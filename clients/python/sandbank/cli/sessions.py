@@ -11,7 +11,11 @@ from sandbank.cli.tables import age, details, enum_name, labels, moment, table
 from sandbank.cli.terminal import plain
 from sandbank.v1 import session_pb2
 
-app = typer.Typer(help="List, show, reset and end sessions.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="List, show, reset, rewind and end sessions; read their variables.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
 

@@ -64,6 +64,10 @@ class OutputWriter:
         shown = text if self._filter is None else self._filter.feed(text)
         self._write(shown)
 
+    def line_ended(self) -> None:
+        """Take note that somebody else has ended the line."""
+        self._at_line_start = True
+
     def end(self) -> None:
         """Write what was held back, and end an unfinished line."""
         if self._filter is not None:

@@ -11,7 +11,8 @@ from sandbank.cli.command import Cli
 from sandbank.cli.terminal import OutputWriter, plain
 from sandbank.events import Display
 from sandbank.results import Callbacks, Result
-from sandbank.sync.session import Session
+from sandbank.sync.scope import Scope
+from sandbank.v1 import transaction_pb2
 
 
 class View:
@@ -23,16 +24,29 @@ class View:
         self._paths: list[Path] = []
 
     @property
+    def quiet(self) -> bool:
+        """Whether standard output is for the result alone."""
+        return self._cli.as_json
+
+    @property
     def callbacks(self) -> Callbacks:
         """What to call while it runs; nothing is shown early with --json."""
         if self._cli.as_json:
             return Callbacks()
         return Callbacks(self._out.text, self._err.text, self._display)
 
-    def finish(self, session: Session, result: Result) -> None:
+    def question(self, text: str) -> None:
+        """Show what the code asks, behind what it wrote."""
+        (self._err if self.quiet else self._out).text(text)
+
+    def answered(self) -> None:
+        """Take note that the answer was typed below it, and ended the line."""
+        (self._err if self.quiet else self._out).line_ended()
+
+    def finish(self, scope: Scope, result: Result) -> None:
         """Show the end."""
         if self._cli.as_json:
-            self._cli.json(self._data(session, result))
+            self._cli.json(self._data(scope, result))
             return
         png = result.operation.result.get("image/png")
         if png:
@@ -44,8 +58,16 @@ class View:
         if result.error is not None:
             self._err.text(result.error.traceback_text or result.summary)
         self._err.end()
-        if not result.ok and result.state != "FAILED":
+        self._notes(result)
+
+    def _notes(self, result: Result) -> None:
+        """Say what else there is to know, on standard error."""
+        if result.conflicting_names or (not result.ok and result.state != "FAILED"):
             self._cli.fail(result.summary)
+        elif result.outcome == "PENDING" and result.operation.tx_policy == transaction_pb2.TX_POLICY_EXPLICIT:
+            self._cli.say(f"pending in transaction {result.transaction_id}")
+        if result.outcome == "ROLLED_BACK":
+            self._cli.say("rolled back")
         if result.dropped_bytes:
             self._cli.say(f"{result.dropped_bytes} bytes of output were dropped")
         if not result.complete:
@@ -72,12 +94,13 @@ class View:
         self._paths.append(path)
         return path
 
-    def _data(self, session: Session, result: Result) -> dict[str, Any]:
+    def _data(self, scope: Scope, result: Result) -> dict[str, Any]:
         for png in result.figures:
             self._save(png)
         return {
-            "session_id": session.session_id,
+            "session_id": scope.session_id,
             "state": result.state,
+            "outcome": result.outcome,
             "value": result.value,
             "stdout": result.stdout,
             "stderr": result.stderr,
