@@ -44,7 +44,7 @@ class Rewinding:
             or state is None
             # Half of a transaction is no state of the session.
             or (opened is not None and state > opened.base)
-            or (state != self._ledger.effects.state and snapshots.points.of_state(state) is None)
+            or (state != self._ledger.effects.state and not snapshots.has_way_to(state))
         ):
             return refusals.snapshot_gone(operation.operation_id)
         return None
@@ -52,8 +52,9 @@ class Rewinding:
     async def rewind(self, operation: Operation) -> Refusal | None:
         """Go there once the interpreter is not on its way back already; return why that could not be."""
         interpreter = await self._interpreters.ready()
-        while interpreter.killed_for:
-            await interpreter.dead
+        await self._interpreters.snapshots.settled()
+        while interpreter is not self._interpreters.current or interpreter.killed_for:
+            await asyncio.shield(interpreter.dead)
             await asyncio.sleep(0)
             interpreter = await self._interpreters.ready()
         refusal = self.refuses(operation)  # it may have gone meanwhile

@@ -67,15 +67,21 @@ class Snapshots:
         self._owner = owner
         self._number = 0
         self._taking: asyncio.Task[None] | None = None
+        self._taken_of = -1
 
     @property
     def taking(self) -> bool:
         """Whether one is being taken."""
         return self._taking is not None
 
+    def has_way_to(self, state: int) -> bool:
+        """Whether there is one of that state, or is about to be."""
+        return self.points.of_state(state) is not None or (self.taking and self._taken_of == state)
+
     def take(self, live: Interpreter, mark: Mark, then: Callable[[], None]) -> None:
         """Take one of ``live``, which is free, and tell ``then``; where there is none, ``refusal`` says why."""
         assert self._taking is None
+        self._taken_of = mark.state
 
         async def work() -> None:
             try:
