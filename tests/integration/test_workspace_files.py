@@ -47,6 +47,7 @@ CHANGES = {
     "truncated": "os.truncate('a', 0); os.truncate('b', 5); os.truncate('d/c', 10**6)",
     "modes": "os.chmod('a', 0o400); os.chmod('d', 0o500); os.chmod('d/e', 0); os.chmod('.', 0o711)",
     "links": "os.remove('link'); os.symlink('/etc', 'link'); os.remove('d/hard'); os.link('a', 'd/hard')",
+    "mapped": "import mmap\nwith open('b', 'r+b') as f: m = mmap.mmap(f.fileno(), 0)\nm[:3] = b'xyz'",
     "times": "os.utime('a', (0, 0)); os.utime('d', (0, 0))",
     "everything": "os.chmod('closed', 0o700)\nfor p in os.listdir(): shutil.rmtree(p) if os.path.isdir(p) and "
     "not os.path.islink(p) else os.remove(p)",
