@@ -300,6 +300,7 @@ def session_limits(settings: Settings) -> SessionLimits:
         lifetime_ahead=2 * limits.lifetime_max.total_seconds(),
         readable_after_end=limits.readable_after_end.total_seconds(),
         workspace_copy_bytes=limits.workspace_copy_bytes,
+        preview_chars=limits.preview_chars,
     )
 
 

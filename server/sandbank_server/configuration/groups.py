@@ -76,7 +76,9 @@ class Limits(BaseModel):
     snapshot_history: Count = Field(
         default=16, description="Earlier states that a session may keep for RewindSession."
     )
-    preview_chars: Count = Field(default=200, description="Characters of a variable's preview.")
+    preview_chars: Count = Field(
+        default=200, le=2000, description="Characters of a variable's preview, at most 2,000."
+    )
     change_count: Count = Field(default=1000, description="Changes listed for one operation.")
     open_calls: Count = Field(
         default=4096, description="Calls that one tenant may have open, streams included."

@@ -148,6 +148,7 @@ class SandboxSide:
             snapshots_disabled=self.record.snapshots_disabled,
             snapshot_history=self.record.snapshot_history,
             workspace_copy_bytes=limits.workspace_copy_bytes,
+            preview_chars=limits.preview_chars,
         )
         assign.interrupt_grace.FromMicroseconds(int(limits.interrupt_grace * 1e6))
         assign.quiet_time.FromTimedelta(self.record.quiet_time)

@@ -108,6 +108,13 @@ async def test_an_idle_session_shows_its_state(sandbox: Running):
     assert variable.unserializable_reason
 
 
+async def test_previews_are_as_long_as_the_session_wants_them(sandbox: Running):
+    """200 characters where it says nothing, 2000 at most."""
+    session = await sandbox.session(preview_chars=1_000_000)
+    await session.run("a", "x = 'x' * 100_000")
+    assert len((await previews(session))["x"]) == 2000
+
+
 async def test_pages_follow_each_other(sandbox: Running):
     """`more` says that there are more."""
     session = await sandbox.session()

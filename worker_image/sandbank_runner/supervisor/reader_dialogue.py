@@ -17,7 +17,7 @@ from sandbank_runner.v1.runner_pb2 import Failure, Read
 LARGEST_PAGE = 1000
 HANG_SECONDS = 1.5
 """How long a reader may be at one variable. It gives up by itself before, unless it hangs in C code."""
-SILENT_SECONDS = 5.0
+SILENT_SECONDS = 3.0
 """How long it may say nothing else."""
 
 _LEAST_SECONDS = 0.05
@@ -28,6 +28,7 @@ _FORMS: dict[int, str] = {
     ValueFormat.VALUE_FORMAT_MIME: "mime",
 }
 _TOO_SLOW = "<preview unavailable: repr took too long>"
+_HUNG = "a copy of the interpreter hung; threads of user code may hold what it needs"
 
 
 class ReadRefused(Exception):
@@ -67,12 +68,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked of every reader of one read. :class:`ReadRefused` for a format that there is not."""
+    """What is asked of every reader of one read. :class:`ReadRefused` for what cannot be asked."""
 
     read: Read
+    preview_characters: int
 
     def __post_init__(self) -> None:
-        if self.name and self.read.get.format not in _FORMS:
+        if self.read.WhichOneof("what") not in ("list", "get"):
+            raise ReadRefused("NOT_SUPPORTED", "this sandbox does not read that yet")
+        if self.name is not None and self.read.get.format not in _FORMS:
             raise ReadRefused(
                 "FORMAT_UNAVAILABLE", "this server does not write values down in that format yet"
             )
@@ -111,7 +115,7 @@ class Question:
                 "max_bytes": self.max_bytes,
                 "seconds": max(seconds - HANG_SECONDS, seconds / 2, _LEAST_SECONDS),
             }
-        return {**what, "skip": skip, "bare": bare}
+        return {**what, "characters": self.preview_characters, "skip": skip, "bare": bare}
 
 
 async def listen(reader: ReaderProcess, question: Question, deadline: float) -> Answer:
@@ -130,7 +134,7 @@ async def listen(reader: ReaderProcess, question: Question, deadline: float) -> 
         except TimeoutError:
             if writing:
                 raise ReadRefused("FORMAT_UNAVAILABLE", "it took too long to write the value down") from None
-            raise Culprit(answer.at, _TOO_SLOW) from None
+            raise Culprit(answer.at, _HUNG if answer.at is None else _TOO_SLOW) from None
         except ReaderGone as gone:
             if writing:
                 raise ReadRefused(

@@ -9,7 +9,8 @@ from sandbank.v1.variable_pb2 import Variable
 from sandbank_runner.channel import Message
 from sandbank_runner.supervisor.interpreter_messages import BadMessage, escaped
 
-PREVIEW_CHARACTERS = 200
+LONGEST_PREVIEW = 2000
+"""Characters; a page of the longest still fits a frame."""
 NOT_SERIALIZABLE = "this server does not make checkpoints yet"
 """Why no variable can be saved."""
 
@@ -38,7 +39,7 @@ def parse_value(message: Message, limit: int) -> tuple[str, str | None, bytes]:
     preview = header.get("preview")
     return (
         _text(header, "mime_type", _MIME_CHARACTERS) or "application/octet-stream",
-        None if preview is None else _text(header, "preview", PREVIEW_CHARACTERS),
+        None if preview is None else _text(header, "preview", LONGEST_PREVIEW),
         data,
     )
 
@@ -62,9 +63,9 @@ def _variable(item: object) -> Variable:
         size_bytes=_natural(item.get("size_bytes")) or 0,
         serializable=False,
         unserializable_reason=NOT_SERIALIZABLE,
-        preview=_text(item, "preview", PREVIEW_CHARACTERS),
+        preview=_text(item, "preview", LONGEST_PREVIEW),
         shape=_shape(item.get("shape")),
-        dtype=_text(item, "dtype", PREVIEW_CHARACTERS),
+        dtype=_text(item, "dtype", _TYPE_CHARACTERS),
     )
     length = _natural(item.get("length"))
     if length is not None:

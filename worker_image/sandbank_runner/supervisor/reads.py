@@ -13,9 +13,13 @@ from typing import Protocol
 
 from sandbank_runner.supervisor.interpreter_process import Interpreter, StartFailed
 from sandbank_runner.supervisor.reader_dialogue import Answer, Culprit, Question, ReadRefused, listen
+from sandbank_runner.supervisor.reader_messages import LONGEST_PREVIEW
 from sandbank_runner.supervisor.reader_process import ReaderProcess
 from sandbank_runner.supervisor.refusals import Refusal
 from sandbank_runner.v1.runner_pb2 import Read, ReadResult
+
+PREVIEW_CHARACTERS = 200
+"""How long a preview is where nobody says."""
 
 AT_ONCE = 4
 """Readers at the same time; more reads wait."""
@@ -66,8 +70,15 @@ class Processes(Protocol):
 class Reads:
     """Answers reads, a few at a time."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, states: States, processes: Processes) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        states: States,
+        processes: Processes,
+        preview_characters: int = 0,
+    ) -> None:
         self._loop = loop
+        self._preview_characters = min(preview_characters, LONGEST_PREVIEW) or PREVIEW_CHARACTERS
         self._states = states
         self._processes = processes
         self._room = asyncio.Semaphore(AT_ONCE)
@@ -84,7 +95,11 @@ class Reads:
                     # A reader's time is over a little before ours, so that we can still say what it was at.
                     return await self._answer(read, deadline - min(0.1 * seconds, 0.2))
         except TimeoutError:
-            raise ReadRefused("SESSION_BUSY", f"the state could not be read within {seconds:g} s") from None
+            raise ReadRefused(
+                "SESSION_BUSY",
+                f"the state could not be read within {seconds:g} s: other reads, code of its variables, or threads "
+                "of user code that hold what a copy needs, are in the way",
+            ) from None
 
     def close(self) -> None:
         """End all readers."""
@@ -92,7 +107,7 @@ class Reads:
             reader.end()
 
     async def _answer(self, read: Read, deadline: float) -> ReadResult:
-        question = Question(read)
+        question = Question(read, self._preview_characters)
         blamed: dict[str, str] = {}
         bare = False
         why = ""

@@ -82,9 +82,8 @@ class Session:
             background=self.background,
             now=now,
         )
-        self.reads = Reads(
-            loop, VisibleStates(self.ledger, interpreters, self.dispatcher.running), interpreters
-        )
+        visible = VisibleStates(self.ledger, interpreters, self.dispatcher.running)
+        self.reads = Reads(loop, visible, interpreters, max(assign.preview_chars, 0))
         interpreters.listener = self.dispatcher
         interpreters.set_environment({**assign.env, **assign.secret_env})
 

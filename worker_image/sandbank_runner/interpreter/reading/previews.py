@@ -17,8 +17,6 @@ from sandbank_runner.interpreter.text import sendable
 
 seal(globals())
 
-CHARACTERS = 200
-"""A longer preview is cut; its last character is then an ellipsis."""
 
 _INT_BITS = 14_000
 """An int of more bits Python itself does not turn into text unless told to; it would take quadratic time."""
@@ -43,42 +41,43 @@ class UserCode(Exception):
     """A part of the value has a ``__repr__`` of its own."""
 
 
-def cut(text: str) -> str:
-    """Return ``text`` as a preview: a plain string that UTF-8 can carry, of at most :data:`CHARACTERS`."""
-    if str.__len__(text) > CHARACTERS:
-        text = _slice(text, slice(CHARACTERS - 1)) + "…"
+def cut(text: str, characters: int) -> str:
+    """Return ``text`` as a plain string that UTF-8 can carry; the last of its ``characters`` may be an ellipsis."""
+    if str.__len__(text) > characters:
+        text = _slice(text, slice(characters - 1)) + "…"
     text = sendable(text)
-    return text if len(text) <= CHARACTERS else text[: CHARACTERS - 1] + "…"
+    return text if len(text) <= characters else text[: characters - 1] + "…"
 
 
-def preview(value: object, ask: Callable[[Any], str] | None) -> str:
-    """Return the preview of ``value``. ``ask`` gives the ``repr`` of what has one of its own.
+def preview(value: object, characters: int, ask: Callable[[Any], str] | None) -> str:
+    """Return the preview of ``value``, cut to ``characters``. ``ask`` gives the ``repr`` of what has one of its own.
 
     Without it :class:`UserCode` is raised for such a value, and nothing of the user's is called.
     """
     pieces: list[str] = []
     size = 0
-    for piece in _Writer(ask).write(value, 0):
+    for piece in _Writer(characters, ask).write(value, 0):
         pieces.append(piece)
         size += len(piece)
-        if size > CHARACTERS:
+        if size > characters:
             break
-    return cut("".join(pieces))
+    return cut("".join(pieces), characters)
 
 
 class _Writer:
     """Writes one value down, as ``repr`` would."""
 
-    __slots__ = ("_ask", "_inside")
+    __slots__ = ("_ask", "_characters", "_inside")
 
-    def __init__(self, ask: Callable[[Any], str] | None) -> None:
+    def __init__(self, characters: int, ask: Callable[[Any], str] | None) -> None:
+        self._characters = characters
         self._ask = ask
         self._inside: set[int] = set()
 
     def write(self, value: Any, depth: int) -> Iterator[str]:
         kind = type(value)
         if identity(kind) in _TEXTS:
-            yield _repr(value if len(value) <= CHARACTERS else value[: CHARACTERS + 1])
+            yield _repr(value if len(value) <= self._characters else value[: self._characters + 1])
         elif kind is int and value.bit_length() > _INT_BITS:
             yield f"<int of {value.bit_length()} bits>"
         elif identity(kind) in _SAFE:
@@ -90,7 +89,7 @@ class _Writer:
         elif self._ask is None:
             raise UserCode
         else:
-            yield cut(self._ask(value))
+            yield cut(self._ask(value), self._characters + 1)
 
     def _container(self, base: Any, value: Any, depth: int) -> Iterator[str]:
         begin, end, empty = _brackets(base, type(value))
@@ -104,7 +103,7 @@ class _Writer:
         self._inside.add(identity(value))
         yield begin
         first = True
-        for part in islice(dict.items(value) if base is dict else base.__iter__(value), CHARACTERS):
+        for part in islice(dict.items(value) if base is dict else base.__iter__(value), self._characters):
             if not first:
                 yield ", "
             first = False

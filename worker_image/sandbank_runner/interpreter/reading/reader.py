@@ -37,6 +37,7 @@ TOO_SLOW = "<preview unavailable: repr took too long>"
 NO_PREVIEW = "<preview unavailable>"
 
 _NAME_CHARACTERS = 1000
+_MESSAGE_CHARACTERS = 300
 _ITEMS = 64
 _FLUSH_SECONDS = 0.03
 _RECURSION_ROOM = 1000
@@ -51,7 +52,7 @@ def answer(link: Link, header: dict[str, Any], names: dict[str, Any], patience: 
     try:
         if _getrecursionlimit() < _RECURSION_ROOM:
             _setrecursionlimit(_RECURSION_ROOM)
-        reader = Reader(link, names, patience, skip=header.get("skip", []), bare=header.get("bare") is True)
+        reader = Reader(link, names, patience, header)
         if header["what"] == "list":
             reader.describe_all(header)
         else:
@@ -74,19 +75,18 @@ def is_shown(name: object) -> bool:
 
 
 class Reader:
-    """Looks at the variables of one namespace.
+    """Looks at the variables of one namespace, for previews of so many ``characters``.
 
     The ``__repr__`` of those named in ``skip`` is not called for a preview. ``bare``: that of none is, and no sizes are
     taken.
     """
 
-    def __init__(
-        self, link: Link, names: dict[str, Any], patience: Patience, *, skip: list[str], bare: bool
-    ) -> None:
+    def __init__(self, link: Link, names: dict[str, Any], patience: Patience, header: dict[str, Any]) -> None:
         self._link = link
         self._names = names
-        self._skip = skip
-        self._bare = bare
+        self._characters: int = header["characters"]
+        self._skip: list[str] = header["skip"]
+        self._bare: bool = header["bare"]
         self._previews_left = PREVIEWS_SECONDS
         self._patience = patience
         self._sizes = Sizes(names)
@@ -143,7 +143,8 @@ class Reader:
         except BaseException as error:
             self._no_value("failed", f"writing the value down failed: {_brief(error)}")
         else:
-            text = cut(data[:2000].decode("utf-8", "ignore")) if form == REPR else None
+            beginning = data[: 4 * self._characters + 4].decode("utf-8", "ignore")
+            text = cut(beginning, self._characters) if form == REPR else None
             self._link.send({"type": "value", "mime_type": mime, "preview": text}, (data,))
 
     def _describe(self, name: str, value: object) -> None:
@@ -154,7 +155,7 @@ class Reader:
             self._turn_to(item)
         self._know(item, value)
         try:
-            item["preview"] = preview(value, None)
+            item["preview"] = preview(value, self._characters, None)
         except UserCode:
             if self._bare or name in self._skip:
                 item["preview"] = NO_PREVIEW
@@ -162,7 +163,7 @@ class Reader:
                 self._turn_to(item)
                 item["preview"] = self._ask(value)
         except BaseException as error:
-            item["preview"] = f"<repr failed: {_brief(error)}>"
+            item["preview"] = cut(f"<repr failed: {_brief(error)}>", self._characters)
         self._items.append(item)
 
     def _begin(self, name: str, value: object) -> dict[str, Any]:
@@ -185,13 +186,12 @@ class Reader:
             return TOO_SLOW
         begin = _monotonic()
         try:
-            return str(
-                self._patience.call(preview, value, repr, seconds=min(PREVIEW_SECONDS, self._previews_left))
-            )
+            seconds = min(PREVIEW_SECONDS, self._previews_left)
+            return str(self._patience.call(preview, value, self._characters, repr, seconds=seconds))
         except TookTooLong:
             return TOO_SLOW
         except BaseException as error:
-            return cut(f"<repr failed: {_brief(error)}>")
+            return cut(f"<repr failed: {_brief(error)}>", self._characters)
         finally:
             self._previews_left -= _monotonic() - begin
 
@@ -206,7 +206,9 @@ class Reader:
 
     def _no_value(self, reason: str, message: str, size: int = 0) -> None:
         self._flush()
-        self._link.send({"type": "no_value", "reason": reason, "message": cut(message), "size": size})
+        self._link.send(
+            {"type": "no_value", "reason": reason, "message": cut(message, _MESSAGE_CHARACTERS), "size": size}
+        )
 
 
 def _brief(error: BaseException) -> str:

@@ -39,8 +39,8 @@ def give_up(channel: int, users: tuple[int, int] | None) -> None:
     """
     for step in (
         _setsid,  # a process group of its own, which can be ended as a whole
-        _die_with_parent,
         lambda: _become(users),
+        _die_with_parent,  # after a change of user, which may forget it
         lambda: _let_go(channel),
         _limit,
         _forbid_writing,

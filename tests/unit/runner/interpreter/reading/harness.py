@@ -14,8 +14,25 @@ from sandbank_runner.channel import Assembler, encode, pair, receive_packet
 
 from tests.unit.runner.interpreter.harness import SECONDS, Interpreter
 
-LIST = {"what": "list", "prefix": "", "private": False, "after": "", "limit": 100}
-GET = {"what": "get", "form": "repr", "max_bytes": 1 << 20, "seconds": 5.0}
+LIST = {
+    "what": "list",
+    "characters": 200,
+    "skip": [],
+    "bare": False,
+    "prefix": "",
+    "private": False,
+    "after": "",
+    "limit": 100,
+}
+GET = {
+    "what": "get",
+    "characters": 200,
+    "skip": [],
+    "bare": False,
+    "form": "repr",
+    "max_bytes": 1 << 20,
+    "seconds": 5.0,
+}
 
 
 @dataclass

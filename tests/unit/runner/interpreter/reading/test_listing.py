@@ -159,3 +159,14 @@ def test_a_sleeping_snapshot_can_be_read(timeline: Timeline):
     assert listing(timeline.interpreter).items["n"]["preview"] == "[1, 2]"
     timeline.rollback(sleeper)
     assert listing(timeline.interpreter).items["n"]["preview"] == "[1]"
+
+
+def test_a_preview_is_as_long_as_was_asked_for(interpreter: Interpreter):
+    """An ellipsis takes the place of the last character, whoever wrote the text."""
+    interpreter.ok(
+        "class K:\n    def __repr__(self): return 'k' * 5000\na = list(range(1000))\nk = K()\ns = 'ü' * 1000"
+    )
+    for characters in (1, 10, 2000):
+        for name, text in (("a", repr(list(range(1000)))), ("k", "k" * 5000), ("s", repr("ü" * 1000))):
+            preview = listing(interpreter, characters=characters).items[name]["preview"]
+            assert preview == (text if len(text) <= characters else text[: characters - 1] + "…")
