@@ -67,6 +67,15 @@ def test_the_richest_form_is_chosen(rich: Interpreter):
     assert value(rich, "o", form="mime").last["mime_type"] == "application/vnd.own+json"
 
 
+def test_a_figure_is_a_picture(rich: Interpreter):
+    """Drawn by the copy; the session's figure stays as it is."""
+    rich.ok(
+        "import matplotlib.pyplot as plt\nfigure = plt.figure()\nfigure.add_subplot().plot([1, 2])\nplt.close()"
+    )
+    picture = value(rich, "figure", form="mime", max_bytes=1 << 20)
+    assert (picture.last["mime_type"], picture.data[:4]) == ("image/png", b"\x89PNG")
+
+
 @pytest.mark.parametrize("name", ["absent", "", "_", "__name__", "__builtins__", "a.b", "a" * 2000])
 def test_what_is_not_bound_is_missing(interpreter: Interpreter, name: str):
     """The interpreter's own names are nobody's variables."""
