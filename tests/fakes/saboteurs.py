@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NoReturn
 
 import sandbank_runner.interpreter
 from sandbank_runner.channel import Channel, encode
+from sandbank_runner.walls.clone import fork_sibling, native_thread
 
 
 class Honest:
@@ -273,6 +274,100 @@ class Haunted(Honest):
         os._exit(3)
 
 
+class Forking(Honest):
+    """Makes snapshots as an honest one does."""
+
+    def snapshot(self, number: int, descriptor: int) -> None:
+        pid = fork_sibling(THREAD)
+        if pid:
+            os.close(descriptor)
+            self.channel.send({"type": "snapshot_taken", "snapshot": number, "pid": self.tell(pid)})
+            return
+        self.channel.close()
+        self.channel = Channel(socket.socket(fileno=descriptor))
+        self.fall_asleep(number)
+        while True:
+            try:
+                message = self.channel.receive()
+            except EOFError:
+                os._exit(0)
+            if message.header["type"] == "wake":
+                self.wake(number)
+                return
+
+    def tell(self, pid: int) -> int:
+        return pid
+
+    def fall_asleep(self, number: int) -> None:
+        self.channel.send({"type": "asleep", "snapshot": number})
+
+    def wake(self, number: int, **fields: Any) -> None:
+        self.channel.send({"type": "awake", "snapshot": number, **fields})
+
+
+class PidThief(Forking):
+    """Says that its snapshot is the template."""
+
+    def tell(self, pid: int) -> int:
+        with open(f"/proc/{os.getppid()}/task/{os.getppid()}/children", encoding="ascii") as file:
+            for child in file.read().split():
+                with open(f"/proc/{child}/comm", encoding="ascii") as name:
+                    if name.read().strip() == "template":
+                        return int(child)
+        raise AssertionError
+
+
+class OwnSnapshot(Forking):
+    """Says that it is its own snapshot, and that it sleeps."""
+
+    def snapshot(self, number: int, descriptor: int) -> None:
+        Channel(socket.socket(fileno=os.dup(descriptor))).send({"type": "asleep", "snapshot": number})
+        self.channel.send({"type": "snapshot_taken", "snapshot": number, "pid": os.getpid()})
+
+
+class WrongNumber(Forking):
+    """Its sleepers think that they are others."""
+
+    def fall_asleep(self, number: int) -> None:
+        super().fall_asleep(number + 1)
+
+
+class DiesWaking(Forking):
+    """Snapshots of an odd number do not survive it."""
+
+    def wake(self, number: int, **fields: Any) -> None:
+        if number % 2:
+            os._exit(5)
+        super().wake(number)
+
+
+class TalksInItsSleep(Forking):
+    """Its sleepers say all that sleepers do not say, and more when they wake."""
+
+    def fall_asleep(self, number: int) -> None:
+        super().fall_asleep(number)
+        for operation in ("a", "b", "c"):
+            self.done(operation, (b"dreamt",))
+            self.display(operation, b"dreamt")
+        self.channel.send({"type": "awake", "snapshot": number, "warnings": [{"code": "DREAMT"}]})
+        self.channel.send({"type": "snapshot_taken", "snapshot": number, "pid": 1})
+        self.channel.sock.send(b"\x00garbage")
+
+    def wake(self, number: int, **fields: Any) -> None:
+        super().wake(number, warnings=[7, {"code": []}], files="many", files_truncated="perhaps")
+        super().wake(number, warnings=[{"code": "LATE"}])
+
+
+class Verbose(Forking):
+    """Has more to say of its waking than anybody can read."""
+
+    def wake(self, number: int, **fields: Any) -> None:
+        warnings = [{"code": "C" * 300, "message": "m\ud800" * 3000, "names": ["n"] * 300}] * 99
+        files = [[f"file-{number}", 2] for number in range(5000)]
+        super().wake(number, warnings=warnings, files=files, files_truncated=False)
+
+
+THREAD = native_thread()
 Honest.named["Honest"] = Honest
 
 
