@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from sandbank import Client, Session
 from sandbank.v1 import execution_pb2 as ex
+from sandbank.v1 import transaction_pb2
 
 from tests.raw_api import Api, refused
 from tests.server_process import ServerProcess
@@ -122,6 +123,52 @@ def test_questions_of_an_ended_session(api: Api, client: Client) -> None:
     assert until(events, "finished").finished.operation.state == Operation.STATE_CANCELLED
     with refused("FAILED_PRECONDITION", "NOT_WAITING_FOR_INPUT"):
         provide(api, session.session_id, "a", asked.input_id, text="")
+
+
+def test_several_operations_wait_at_once(api: Api, session: Session) -> None:
+    """Beside each other on names of their own: each is asked, answered, cancelled for itself."""
+    name = session.session_id
+    beside = {"isolation": transaction_pb2.ISOLATION_NAMESPACE}
+    calls = {f"o{n}": start(api, name, f"o{n}", f"got{n} = input('{n}')\ngot{n}", **beside) for n in range(4)}
+    asked = {each: until(events, "input_request").input_request for each, events in calls.items()}
+    assert [asked[f"o{n}"].prompt for n in range(4)] == ["0", "1", "2", "3"]
+    api.execution.CancelOperation(ex.CancelOperationRequest(session_id=name, operation_id="o1"))
+    cancelled = until(calls["o1"], "finished").finished.operation
+    assert (cancelled.state, cancelled.outcome) == (
+        Operation.STATE_CANCELLED,
+        Operation.OUTCOME_ROLLED_BACK,
+    )
+    for operation_id in ("o3", "o0", "o2"):
+        provide(api, name, operation_id, asked[operation_id].input_id, text=f"to {operation_id}")
+        operation = until(calls[operation_id], "finished").finished.operation
+        assert operation.result["text/plain"].decode() == repr(f"to {operation_id}")
+    assert session.run("[n for n in range(4) if f'got{n}' in globals()]").value == [0, 2, 3]
+
+
+def test_a_wait_that_ends_is_rolled_back_where_that_was_asked_for(api: Api, session: Session) -> None:
+    """Timeout and cancel while waiting are failures like any other."""
+    name = session.session_id
+    session.run("x = 1")
+    policy = {"tx_policy": transaction_pb2.TX_POLICY_ROLLBACK_ON_FAILURE}
+    events = start(api, name, "a", "x = 2\ninput()", **policy)
+    until(events, "input_request")
+    api.execution.CancelOperation(ex.CancelOperationRequest(session_id=name, operation_id="a"))
+    operation = until(events, "finished").finished.operation
+    assert (operation.state, operation.outcome) == (
+        Operation.STATE_CANCELLED,
+        Operation.OUTCOME_ROLLED_BACK,
+    )
+    events = start(api, name, "b", "x = 3\ninput()", timeout=Duration(nanos=200_000_000), **policy)
+    operation = until(events, "finished").finished.operation
+    assert (operation.state, operation.outcome) == (
+        Operation.STATE_TIMED_OUT,
+        Operation.OUTCOME_ROLLED_BACK,
+    )
+    events = start(api, name, "c", "seen = x\nx = int(input())\nseen", **policy)
+    provide(api, name, "c", until(events, "input_request").input_request.input_id, text="4")
+    operation = until(events, "finished").finished.operation
+    assert operation.result["text/plain"] == b"1"
+    assert session.run("x").value == 4
 
 
 @pytest.mark.parametrize("how", ["cancel", "deadline", "drop"])
