@@ -117,3 +117,16 @@ def test_an_audit_hook_that_refuses_everything(interpreter: Interpreter) -> None
     )
     done = converse(interpreter, "armed = True\ngot = input()\narmed = False\ngot", "x")
     assert done.json == "x"
+
+
+def test_where_ipython_is_preloaded(rich: Interpreter) -> None:
+    """Its debugger asks, and so does getpass, which it has imported before."""
+    code = "from IPython.core.debugger import set_trace\ndef f(x):\n    set_trace()\n    return x\nf(7)"
+    rich.start(code, allow_input=True)
+    for command in ("p x * 6", "continue"):
+        asked = question(rich)
+        assert asked["prompt"] == "ipdb> "
+        answer(rich, asked, command)
+    done = rich.finish()
+    assert (done.text, "42\n" in done.stdout) == ("7", True)
+    assert converse(rich, "import getpass\ngetpass.getpass()", "secret").json == "secret"
