@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 
@@ -11,11 +12,10 @@ from sandbank_runner.interpreter.snapshots.kernel import contents, numbers_in
 
 seal(globals())
 
-_sleep = time.sleep
+_sleep, _getpid = time.sleep, os.getpid
 _active: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
-_main = threading.main_thread()
-_PAUSE_SECONDS = 0.0002
-_TRIES = 50
+_PAUSES_SECONDS = (*[0.0002] * 10, *[0.001] * 50)
+"""Before another look. Most often the first is enough; on a busy machine a thread waits long for its last moment."""
 _NAMES = 100
 _NAME_LENGTH = 200
 
@@ -27,27 +27,27 @@ class Threads:
 
     def __init__(self) -> None:
         self._staying: frozenset[int] = frozenset()
-        """Those that waiting has not helped with."""
+        """Those that Python does not list, and that waiting has not helped with."""
 
     def others(self) -> list[str]:
         """Return the names of the other threads, none where there is none any more.
 
         Idle threads of known pools are sent home, to be started anew with the pool's next task. Some are on their way:
         one that has ended for Python is there for a moment longer, one of a pool that has given its result is not idle
-        yet. For these, and for those that Python does not list, this waits, 10 ms at most and once.
+        yet. For these, and for those that Python does not list, this waits, 60 ms at most; once for the latter.
         """
         if _count() == 1:
             return []
-        for _ in range(_TRIES):
+        for pause in _PAUSES_SECONDS:
             pools.send_idle_home()
             ids = _ids()
-            if len(ids) == 1:
+            if not ids:
                 return []
             others, workers = _known()
-            if others or (not workers and ids <= self._staying):
+            if others or (not workers and ids == self._staying):
                 break
-            _sleep(_PAUSE_SECONDS)
-        self._staying = frozenset(ids)
+            _sleep(pause)
+        self._staying = ids.difference(map(_number_of, list(_active.values())))
         return _names(ids)
 
 
@@ -56,7 +56,8 @@ def _count() -> int:
 
 
 def _ids() -> frozenset[int]:
-    return frozenset(numbers_in(b"/proc/self/task"))
+    """Return the kernel's numbers of all threads but the main one."""
+    return frozenset(numbers_in(b"/proc/self/task")) - {_getpid()}
 
 
 def _known() -> tuple[int, int]:
@@ -66,22 +67,18 @@ def _known() -> tuple[int, int]:
     return len(threads) - workers - 1, workers
 
 
+def _number_of(thread: threading.Thread) -> object:
+    return vars(thread).get("_native_id")
+
+
 def _names(ids: frozenset[int]) -> list[str]:
     """Name threads as Python does, others as the kernel does."""
     known = {}
     for thread in list(_active.values()):
-        values = vars(thread)
-        name = values.get("_name")
+        name = vars(thread).get("_name")
         if type(name) is str:
-            known[values.get("_native_id")] = name
-    main = known.pop(vars(_main).get("_native_id"), None)
-    names = []
-    for number in sorted(ids):
-        if number in known:
-            names.append(known[number][:_NAME_LENGTH])
-        elif number != min(ids) or main is None:
-            names.append(_kernel_name(number))
-    return names[:_NAMES]
+            known[_number_of(thread)] = name[:_NAME_LENGTH]
+    return [known.get(number) or _kernel_name(number) for number in sorted(ids)[:_NAMES]]
 
 
 def _kernel_name(number: int) -> str:
