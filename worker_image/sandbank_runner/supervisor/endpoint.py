@@ -55,7 +55,7 @@ class Endpoint:
         self._after_read = after_read
         self._assembler = Assembler()
         self._outgoing: deque[tuple[bytes, tuple[int, ...]]] = deque()
-        self._reading = False
+        self._reading = self._writing = False
         sock.setblocking(False)
 
     def listen_to(self, pid: int) -> None:
@@ -75,9 +75,9 @@ class Endpoint:
         for packet in encode(header, blobs):
             self._outgoing.append((packet, descriptors))
             descriptors = ()
-        if self._push():
-            return
-        self._loop.add_writer(self._sock, self._writable)
+        if not self._push():
+            self._loop.add_writer(self._sock, self._writable)
+            self._writing = True
 
     def drain(self) -> None:
         """Handle what has already arrived, once nobody can send any more."""
@@ -89,7 +89,7 @@ class Endpoint:
         if self._sock.fileno() < 0:
             return
         self._stop_reading()
-        self._loop.remove_writer(self._sock)
+        self._stop_writing()
         while self._outgoing:
             _close(self._outgoing.popleft()[1])
         self._assembler.discard()
@@ -114,7 +114,7 @@ class Endpoint:
 
     def _writable(self) -> None:
         if self._push():
-            self._loop.remove_writer(self._sock)
+            self._stop_writing()
 
     def _readable(self) -> None:
         self._read(_PACKETS_AT_ONCE)
@@ -151,6 +151,11 @@ class Endpoint:
         if message is not None and message.descriptors:
             _close(message.descriptors)  # nobody sends the supervisor any
         return message
+
+    def _stop_writing(self) -> None:
+        if self._writing:
+            self._writing = False
+            self._loop.remove_writer(self._sock)
 
     def _stop_reading(self) -> None:
         if self._reading:

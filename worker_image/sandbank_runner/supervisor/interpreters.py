@@ -138,6 +138,7 @@ class Interpreters:
             processes=self._processes,
             sleeper_uid=sleeper_uid,
             foreign=lambda: {template.pid, *helpers, *self._readers},
+            on_loss=self._snapshot_lost,
             owner=self,
         )
         self.snapshots.files_are_news = workspace.has_news
@@ -145,6 +146,8 @@ class Interpreters:
         """How many live interpreters have died so far."""
         self._readers: set[int] = set()
         self._memory_kills = memory_kills
+        self._known_kills = 0
+        """As many were not the live interpreter."""
         self._environment: Mapping[str, str] = {}
         self._pumps: Pumps | None = None
         self._failures = 0
@@ -160,7 +163,7 @@ class Interpreters:
             while True:
                 if interpreter is None:
                     interpreter = await self._renew()
-                kills = self._memory_kills()
+                self._known_kills = self._memory_kills()
                 if self._before_next:  # it is to be replaced before anything ran in it
                     interpreter.kill(RESET)
                 else:
@@ -170,7 +173,7 @@ class Interpreters:
                 status = await interpreter.dead
                 self.current = None
                 self._ready.clear()
-                out_of_memory = self._memory_kills() > kills
+                out_of_memory = self._memory_kills() > self._known_kills
                 cause = interpreter.killed_for or describe(status, out_of_memory=out_of_memory)
                 interpreter = await self._replace(interpreter, cause)
         finally:
@@ -304,6 +307,11 @@ class Interpreters:
         interpreter.drain()
         interpreter.close()
         interpreter.pumps.close()
+
+    def _snapshot_lost(self) -> None:
+        """A snapshot has died; where memory was what it died of, the next such death is another's."""
+        if self._memory_kills() > self._known_kills:
+            self._known_kills += 1
 
     def _ours(self) -> set[int]:
         """Return our children that are no user code, or sleep."""

@@ -1,6 +1,7 @@
 """Who dies first when memory runs out: tells the template the ranks of interpreters and their snapshots.
 
-Not at once: a snapshot that is dropped a millisecond later, as in back-to-back transactions, costs nothing so.
+Not at once: a snapshot that is dropped a few milliseconds later, as in back-to-back transactions, costs nothing so, and
+what has just begun to run takes longer to use up the memory.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import asyncio
 
 from sandbank_runner.supervisor.template_process import ForkFailed, TemplateDied, TemplateProcess
 
-_DELAY_SECONDS = 0.002
+_DELAY_SECONDS = 0.010
 
 
 class MemoryRanks:

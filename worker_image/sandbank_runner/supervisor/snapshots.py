@@ -23,6 +23,9 @@ from sandbank_runner.supervisor.restore_points import Mark, RestorePoint, Restor
 from sandbank_runner.supervisor.user_processes import UserProcesses
 from sandbank_runner.walls import memory_order
 
+_TIDYING_SECONDS = 0.005
+"""How soon those go that a new one has made needless."""
+
 
 @dataclass(slots=True)
 class SnapshotSettings:
@@ -45,6 +48,7 @@ class Snapshots:
         processes: UserProcesses,
         sleeper_uid: int | None,
         foreign: Callable[[], set[int]],
+        on_loss: Callable[[], None],
         owner: Owner,
     ) -> None:
         self.settings = SnapshotSettings()
@@ -64,10 +68,13 @@ class Snapshots:
         self._sleeper_uid = sleeper_uid
         self._foreign = foreign
         """The processes that are neither user code nor snapshots."""
+        self._on_loss = on_loss
+        """Told when one has died that nobody let go of."""
         self._owner = owner
         self._number = 0
         self._taking: asyncio.Task[None] | None = None
         self._taken_of = -1
+        self._tidying: asyncio.TimerHandle | None = None
 
     @property
     def taking(self) -> bool:
@@ -103,8 +110,9 @@ class Snapshots:
 
     def close(self) -> None:
         """The sandbox ends, and with it what sleeps."""
-        if self._taking is not None:
-            self._taking.cancel()
+        for pending in (self._taking, self._tidying):
+            if pending is not None:
+                pending.cancel()
 
     def forget_refusal(self) -> None:
         """Whoever asks next may have better luck."""
@@ -121,6 +129,7 @@ class Snapshots:
             message = await point.sleeper.wake(point.number)
         except StartFailed:
             self._let_go(point.sleeper)
+            await point.sleeper.dead  # it may have been half awake
             return None
         self._ranks.want(point.sleeper.pid, memory_order.LIVE)
         for later in self.points.later_than(point.mark.state):
@@ -138,6 +147,9 @@ class Snapshots:
 
     def tidy(self) -> None:
         """Let go of those that nobody needs, and rank the others."""
+        if self._tidying is not None:
+            self._tidying.cancel()
+            self._tidying = None
         for point in self.points.surplus(self.settings.history, self.pinned()):
             self._drop(point)
         newest = self.points.newest
@@ -196,7 +208,8 @@ class Snapshots:
         self.refusal = None
         self.points.add(point)
         point.sleeper.dead.add_done_callback(lambda _: self._died(point))
-        self.tidy()
+        if self._tidying is None:  # not now: an operation waits to begin, and a process that ends takes time
+            self._tidying = self._loop.call_later(_TIDYING_SECONDS, self.tidy)
 
     def _died(self, point: RestorePoint) -> None:
         pid = point.sleeper.pid
@@ -205,6 +218,7 @@ class Snapshots:
             point.sleeper.close()
             self._ranks.gone(pid)
             self.tidy()
+            self._on_loss()
 
     def _drop(self, point: RestorePoint) -> None:
         self.points.remove(point)
