@@ -15,12 +15,19 @@ from sandbank_runner.supervisor import endings, refusals, verdicts
 from sandbank_runner.supervisor.background import BackgroundOutput
 from sandbank_runner.supervisor.file_bases import FileBases
 from sandbank_runner.supervisor.going_back import GoingBack
+from sandbank_runner.supervisor.in_thread import InThread
 from sandbank_runner.supervisor.inputs import Inputs
-from sandbank_runner.supervisor.interpreter_messages import BadMessage, Done, parse_display, parse_done
+from sandbank_runner.supervisor.interpreter_messages import (
+    BadMessage,
+    Done,
+    parse_display,
+    parse_done,
+    parse_output,
+)
 from sandbank_runner.supervisor.interpreter_process import Interpreter
 from sandbank_runner.supervisor.interpreters import Death, Interpreters
 from sandbank_runner.supervisor.journal import Journal, Record
-from sandbank_runner.supervisor.ladder import Ladder
+from sandbank_runner.supervisor.ladder import Ladder, Stoppable
 from sandbank_runner.supervisor.ledger import Ledger
 from sandbank_runner.supervisor.operations import End, Isolation, Notice, Operation, Stop
 from sandbank_runner.supervisor.queue import Begin, Finish, OperationQueue, Step
@@ -178,12 +185,12 @@ class Dispatcher:
     # What the interpreters tell.
 
     def output(self, stream: int, data: bytes) -> None:
-        """User code wrote: it is the running operation's, or nobody's."""
+        """User code wrote: it is the running operation's, or nobody's. Where several run it goes to the oldest."""
         running = next(iter(self.running.values()), None)
         if running is None:
             self._background.output(stream, data)
         else:
-            self._reporter.output(running.record, stream, data)
+            self._reporter.output(running.record, stream, data, unattributed=len(self.running) > 1)
 
     def settle(self) -> None:
         """Nothing more comes for the moment: send what has come."""
@@ -207,6 +214,8 @@ class Dispatcher:
                 self._reporter.display(running.record, parse_display(message))
             elif kind == "done":
                 self._done(running, parse_done(message))
+            elif kind == "output" and running.record.operation.isolation is Isolation.NAMESPACE:
+                self._reporter.told_output(running.record, *parse_output(message))
             elif kind == "input_request":
                 self._reporter.input_request(running.record, running.inputs.asked(message))
             elif kind == "input_withdrawn":
@@ -229,12 +238,14 @@ class Dispatcher:
         ended = list(self.running.values())
         self.running.clear()
         self._snapshots.forget_refusal()
-        operation_id = ended[0].record.operation.operation_id if ended else ""
+        stopped = endings.stopped(ended, death)
+        under = stopped or (ended[0].record.operation if ended else None)
+        operation_id = "" if under is None else under.operation_id
         arrival = self._going_back.arrive(death, operation_id)
         if not ended and not death.was_reset:
             self._carried = [*self._carried, *verdicts.carried(death)][-_CARRIED:]
         for running in ended:
-            how, error = endings.with_interpreter(running, arrival, self._settings.grace_seconds)
+            how, error = endings.with_interpreter(running, arrival, self._settings.grace_seconds, stopped)
             self._reporter.finished(running, how, error)
         self._transactions.activity()
         self._snapshots.tidy()
@@ -259,7 +270,10 @@ class Dispatcher:
         now = self._now()
         self._ledger.begin(operation, now)
         interpreter.execute(operation, self._interpreters.workspace.has_news())
-        ladder = Ladder(self._loop, operation, interpreter, self._settings.grace_seconds)
+        target: Stoppable = interpreter
+        if operation.isolation is Isolation.NAMESPACE:
+            target = InThread(interpreter, operation.operation_id)
+        ladder = Ladder(self._loop, operation, target, self._settings.grace_seconds)
         inputs = Inputs(operation, interpreter)
         self.running[operation.operation_id] = Running(record, interpreter, ladder, self._loop.time(), inputs)
         if self._carried:

@@ -49,9 +49,12 @@ class EventBuilder:
         """Return the event that the code began to run."""
         return self._event(record, now, started=_STARTED)
 
-    def output(self, record: Record, now: int, stream: int, data: bytes) -> bytes:
-        """Return the event that it wrote ``data``; ``stream`` is 1 for stdout, 2 for stderr."""
-        return self._event(record, now, output=Output(stream=stream, data=data))  # type: ignore[arg-type]
+    def output(
+        self, record: Record, now: int, stream: int, data: bytes, *, unattributed: bool = False
+    ) -> bytes:
+        """Return the event that it wrote ``data``, or perhaps another; ``stream`` is 1 for stdout, 2 for stderr."""
+        output = Output(stream=stream, data=data, unattributed=unattributed)  # type: ignore[arg-type]
+        return self._event(record, now, output=output)
 
     def display(self, record: Record, now: int, display: Display) -> bytes:
         """Return the event that it showed something."""

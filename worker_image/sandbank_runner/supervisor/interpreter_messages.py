@@ -13,8 +13,9 @@ from typing import Any
 
 from sandbank.v1.execution_pb2 import Display, ExecutionError, FileChangeKind, Frame, SyntaxErrorDetail
 
-from sandbank_runner.channel import Message
+from sandbank_runner.channel import PACKET_BYTES, Message
 from sandbank_runner.supervisor.operations import Notice
+from sandbank_runner.supervisor.pumps import STDERR, STDOUT
 
 EVENT_BYTES = 15 * 1024 * 1024
 """Largest content of one event: the public message limit is 16 MiB, and the rest of the event needs room too."""
@@ -120,6 +121,17 @@ def parse_display(message: Message) -> Display:
     for kind, value in _bundle(message).items():
         display.data[kind] = value
     return display
+
+
+def parse_output(message: Message) -> tuple[int, bytes]:
+    """Return stream and content of an `output`."""
+    stream = message.header.get("stream")
+    if type(stream) is not int or stream not in (STDOUT, STDERR) or len(message.blobs) != 1:
+        raise BadMessage("output")
+    data = message.blobs[0]
+    if not 0 < len(data) <= PACKET_BYTES:
+        raise BadMessage("output")
+    return stream, data
 
 
 def _bundle(message: Message) -> dict[str, bytes]:

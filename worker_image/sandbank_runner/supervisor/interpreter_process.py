@@ -218,6 +218,13 @@ class Interpreter:
             system_call(number_of("tgkill"), self.pid, self.pid, signal.SIGINT)
         return True
 
+    def interrupt_operation(self, operation_id: str) -> bool:
+        """Have an operation of ISOLATION_NAMESPACE interrupted, in its thread; False where nobody is there to do it."""
+        if self.phase is not Phase.BUSY:
+            return False
+        self._endpoint.send({"type": "interrupt", "operation": operation_id})
+        return True
+
     def kill(self, why: str) -> None:
         """End it; its death is told as any other."""
         if self.phase is not Phase.DEAD:

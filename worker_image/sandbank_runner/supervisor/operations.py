@@ -163,6 +163,8 @@ class Operation:
     """Whether what it raised comes of the soft interrupt."""
     output_bytes: int = 0
     dropped_output_bytes: int = 0
+    output_messages: int = 0
+    """Pieces of output that the interpreter told of."""
     display_bytes: int = 0
     warnings: list[Notice] = field(default_factory=list)
     files_base: int | None = None

@@ -20,6 +20,9 @@ from sandbank_runner.supervisor.operations import End
 DISPLAY_BYTES = 8 * 1024 * 1024
 """What one operation may show; the rest is dropped and counted."""
 
+OUTPUT_MESSAGES = 500_000
+"""Pieces of output that an interpreter may tell of for one operation: an honest one sends some hundred in a second."""
+
 _DISPLAY_OVERHEAD_BYTES = 256
 """What a display counts beside its content: otherwise empty ones would cost nothing."""
 
@@ -73,14 +76,24 @@ class Reporter:
         self._emit(record, self._events.started(record, now))
         self._publisher.flush_later()
 
-    def output(self, record: Record, stream: int, data: bytes) -> None:
-        """It wrote ``data``, of which its bound may keep less."""
+    def output(self, record: Record, stream: int, data: bytes, *, unattributed: bool = False) -> None:
+        """It wrote ``data``, of which its bound may keep less; or one beside it did, where that is ``unattributed``."""
         operation = record.operation
         kept = data[: operation.max_output_bytes - operation.output_bytes]
         operation.dropped_output_bytes += len(data) - len(kept)
         if kept:
             operation.output_bytes += len(kept)
-            self._emit(record, self._events.output(record, self._now(), stream, kept))
+            event = self._events.output(record, self._now(), stream, kept, unattributed=unattributed)
+            self._emit(record, event)
+
+    def told_output(self, record: Record, stream: int, data: bytes) -> None:
+        """Its interpreter says that it wrote ``data``: bounded in the number of pieces too, for each is an event."""
+        operation = record.operation
+        operation.output_messages += 1
+        if operation.output_messages > OUTPUT_MESSAGES:
+            operation.dropped_output_bytes += len(data)
+        else:
+            self.output(record, stream, data)
 
     def display(self, record: Record, display: Display) -> None:
         """It showed something."""

@@ -46,6 +46,15 @@ def died(cause: str, consequence: str) -> ExecutionError:
     )
 
 
+def killed_for_another(stopped: Operation) -> str:
+    """Return why an interpreter was killed under operations beside the one that had to be stopped."""
+    assert stopped.stop is not None
+    why = "timed out" if stopped.stop is Stop.TIMEOUT else "was cancelled"
+    return (
+        f"killed because operation {stopped.operation_id} beside it {why} and did not react to an interrupt"
+    )
+
+
 def consequence(operation: Operation, restored: Restored | None) -> str:
     """Say what the session has after an interpreter that ``operation`` ran in."""
     if restored is None:
