@@ -251,6 +251,8 @@ class ScriptedSupervisor:
         self.on_open(wire)
         while True:
             request = await wire.receive()
+            if wire not in self.wires:
+                return  # what was read before the connection was closed is not looked at after it
             if request.WhichOneof("message") in self.holds:
                 self.held.append((wire, request))
             else:
@@ -298,6 +300,9 @@ class ScriptedSupervisor:
             self.tell(transaction_changed=changed)
         for name, record in self.journal.items():
             told = seen.get(name, 0)
+            if told < record.dropped:
+                self.drop()  # what is missing now cannot be told: another greeting says how things are
+                return
             fresh = record.events[max(0, told - record.dropped) :]
             if fresh:
                 self.tell(events=runner_pb2.Events(operation_id=name, first_sequence=told + 1, events=fresh))

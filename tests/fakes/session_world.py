@@ -275,11 +275,13 @@ class World:
 
 async def forget(session: Session) -> None:
     """Let a session vanish without a word, as a kill does."""
-    await session._tasks.cancel()
-    link = session.operations.link
-    if link is not None:
-        link._on_close.clear()
-        link.hang_up()
+    # Twice: a task that is being cancelled may just have found its sandbox again.
+    for _ in range(2):
+        link = session.operations.link
+        if link is not None:
+            link._on_close.clear()
+            link.hang_up()
+        await session._tasks.cancel()
     session.operations.log.close()
 
 

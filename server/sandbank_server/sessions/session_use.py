@@ -116,17 +116,23 @@ class SessionUse(SandboxSide):
 
         When the caller goes away meanwhile it is rolled back: nobody would know of it.
         """
-        link = await self.usable()
-        self._check_not_changing()
-        transaction = self.transactions.ask(include_files=include_files)
-        work = self._tasks.start(self.transactions.open(link, transaction, idle_timeout), "begin")
+        transaction_id = self._services.ids.transaction_id()
+        work = self._tasks.start(self._begin(transaction_id, idle_timeout, include_files), "begin")
         try:
             await self._go_through(work)
         except asyncio.CancelledError:
             if not work.cancelled():
-                self._tasks.start(self._roll_back_after(work, transaction.transaction_id), "roll back")
+                self._tasks.start(self._roll_back_after(work, transaction_id), "roll back")
             raise
+        transaction = self.operations.log.transactions.get(transaction_id)
+        assert transaction is not None
         return transaction_message(self.operations.log, transaction)
+
+    async def _begin(self, transaction_id: str, idle_timeout: float, include_files: bool) -> None:
+        link = await self.usable()
+        # Nothing waits from here until it is sent: a reset that is sent first must not find it in the log already.
+        self._check_not_changing()
+        await self.transactions.open(link, transaction_id, idle_timeout, include_files=include_files)
 
     async def _roll_back_after(self, opening: asyncio.Task[None], transaction_id: str) -> None:
         await asyncio.gather(opening, return_exceptions=True)

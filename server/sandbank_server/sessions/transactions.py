@@ -90,17 +90,17 @@ class Transactions:
 
     # Opening.
 
-    def ask(self, *, include_files: bool) -> LoggedTransaction:
-        """Record that a new one is about to be asked for. Raises as :meth:`check_may_begin`, and what the log does."""
-        self.check_may_begin()
-        return self._log.ask_transaction(self._new_id(), include_files=include_files)
+    async def open(
+        self, link: RunnerLink, transaction_id: str, idle_timeout: float, *, include_files: bool
+    ) -> None:
+        """Record that one is asked for, ask, and wait until it is open: once all that was submitted before has ended.
 
-    async def open(self, link: RunnerLink, transaction: LoggedTransaction, idle_timeout: float) -> None:
-        """Have one opened that was asked for, once all that was submitted before has ended.
-
-        Raises what the sandbox refuses it with. :class:`SessionBusyError` where the link breaks: it is rolled back then
-        as soon as there is another, because nobody has been told of it.
+        Raises as :meth:`check_may_begin`, what the log raises, and what the sandbox refuses it with.
+        :class:`SessionBusyError` where the link breaks: it is rolled back then as soon as there is another, because
+        nobody has been told of it.
         """
+        self.check_may_begin()
+        transaction = self._log.ask_transaction(transaction_id, include_files=include_files)
         begin = runner_pb2.BeginTransaction(
             transaction_id=transaction.transaction_id, include_files=transaction.include_files
         )

@@ -166,8 +166,10 @@ class TransactionalLife(Life):
 
     async def settle_down(self) -> None:
         """Hear all that the sandbox has to tell, if it lives."""
-        truth = self.truth
-        if truth is not None and self.session.record.sandbox_id:
+        truth, sandbox = self.truth, self.sandbox
+        if truth is None and sandbox is not None:
+            self.made.manager.sandbox_exited(self.session_id, sandbox.sandbox_id, "the engine says so")
+        elif truth is not None:
             async with asyncio.timeout(10):
                 while self.session.operations.link is None and truth.sandbox.alive:
                     self.made.clock.advance(1)
