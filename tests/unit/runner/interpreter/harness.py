@@ -73,7 +73,7 @@ class Template:
             [
                 sys.executable,
                 "-c",
-                f"import os; os.dup2({theirs.fileno()}, 3); os.closerange(4, 64)\n{_TEMPLATE}",
+                f"import os; os.dup2({theirs.fileno()}, 3); os.closerange(4, {theirs.fileno() + 1})\n{_TEMPLATE}",
                 *preload,
             ],
             pass_fds=[theirs.fileno()],
