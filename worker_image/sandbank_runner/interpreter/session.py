@@ -72,8 +72,6 @@ class Session:
         )
         self._handlers = {
             "interrupt": self._board.interrupt,
-            "merge": self._board.merge,
-            "discard": self._board.discard,
             "read": readers.read,
             "execute": self._execute,
             "setup": self._setup,

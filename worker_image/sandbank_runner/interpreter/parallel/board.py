@@ -20,7 +20,7 @@ from sandbank_runner.interpreter.parallel.mutations import Fingerprints
 from sandbank_runner.interpreter.parallel.names import Ledger
 from sandbank_runner.interpreter.parallel.operation import NamespaceOperation
 from sandbank_runner.interpreter.parallel.output import OperationOutput
-from sandbank_runner.interpreter.parallel.settling import Aside, Settled, settle
+from sandbank_runner.interpreter.parallel.settling import Settled, settle
 from sandbank_runner.interpreter.parallel.surroundings import Surroundings
 from sandbank_runner.interpreter.parallel.thread import ThreadRunner
 from sandbank_runner.interpreter.sealed import seal
@@ -68,7 +68,6 @@ class Board:
         self._questions = questions
         self._report = report
         self._ledger = Ledger(executor.namespace)
-        self._aside = Aside(self._ledger)
         self._surroundings = Surroundings(executor.namespace, output)
         self._threads = ThreadRunner(executor, output, lambda: interrupts.mask, self._note_end)
         self._running: dict[str, NamespaceOperation] = {}
@@ -92,9 +91,7 @@ class Board:
 
     def execute(self, header: dict[str, Any], blobs: tuple[bytes, ...]) -> None:
         """Start an operation."""
-        operation = NamespaceOperation(
-            header["operation"], header["execution_count"], is_explicit=header.get("explicit") is True
-        )
+        operation = NamespaceOperation(header["operation"], header["execution_count"])
         try:
             if not self._running:
                 self._begin()
@@ -119,22 +116,6 @@ class Board:
         if operation.interrupt(loops):
             self._interrupted_at[operation.operation] = now
 
-    def merge(self, header: dict[str, Any], _blobs: tuple[bytes, ...]) -> None:
-        """Merge what an explicit operation bound."""
-        name = header["operation"]
-        conflicts = self._aside.merge(name)
-        if conflicts is None:
-            self._link.send({"type": "discarded", "operation": name})
-        else:
-            self._link.send({"type": "merged", "operation": name, "conflicts": conflicts})
-        self._rest()
-
-    def discard(self, header: dict[str, Any], _blobs: tuple[bytes, ...]) -> None:
-        """Drop what an explicit operation bound."""
-        self._aside.discard(header["operation"])
-        self._link.send({"type": "discarded", "operation": header["operation"]})
-        self._rest()
-
     def receive(self) -> tuple[dict[str, Any], tuple[bytes, ...]]:
         """Wait for a message, and meanwhile look after what runs."""
         while self._running:
@@ -156,7 +137,7 @@ class Board:
 
     def _prepare(self, operation: NamespaceOperation, source: bytes, *, allow_input: bool) -> None:
         operation.source = source
-        operation.branch = self._ledger.branch(self._aside.seen() if operation.is_explicit else [])
+        operation.branch = self._ledger.branch()
         operation.fingerprints = Fingerprints(operation.branch.base)
         operation.context = self._executor.context.copy()
         operation.sources = self._executor.sources.branch()
@@ -191,7 +172,7 @@ class Board:
             _wait_for_end(self._left_threads)
             self._left_threads.clear()
         self._questions.end(operation.operation)
-        settled = settle(operation, self._ledger, self._aside, self._running.values())
+        settled = settle(operation, self._ledger, self._running.values())
         del self._running[operation.operation]
         self._interrupted_at.pop(operation.operation, None)
         if settled.is_merged:
@@ -202,7 +183,7 @@ class Board:
         if is_last:
             self._surroundings.uncover()
             self._silence_for_good()
-        self._rest()
+            self._ledger.rest()
         self._report(Report(operation, operation.outcome, settled))
 
     def _silence_for_good(self) -> None:
@@ -211,10 +192,6 @@ class Board:
         except OSError:
             pass  # user code closed it
         self._bell = -1
-
-    def _rest(self) -> None:
-        if not self._running and not self._aside:
-            self._ledger.rest()
 
     def _note_end(self, operation: NamespaceOperation) -> None:
         """In the operation's thread, at its very end."""

@@ -28,11 +28,11 @@ _KINDS = frozenset([FunctionType, _partial, _Cached])
 class Clones:
     """The clones of one operation."""
 
-    __slots__ = ("_clones", "_homes", "_names", "_originals")
+    __slots__ = ("_clones", "_home", "_names", "_originals")
 
-    def __init__(self, homes: tuple[dict[str, Any], ...], names: dict[str, Any]) -> None:
-        """Put clones into ``names`` for what has one of ``homes`` as its globals."""
-        self._homes = tuple(map(id, homes))
+    def __init__(self, home: dict[str, Any], names: dict[str, Any]) -> None:
+        """Put clones into ``names`` for what has ``home`` as its globals."""
+        self._home = home
         self._names = names
         self._clones: dict[int, Any] = {}
         self._originals: dict[int, Any] = {}
@@ -81,7 +81,7 @@ class Clones:
         return self._cloned(value) if type(value) in _KINDS else value
 
     def _function(self, function: FunctionType) -> FunctionType:
-        is_ours = id(function.__globals__) in self._homes
+        is_ours = function.__globals__ is self._home
         cells = function.__closure__
         if not is_ours and (cells is None or not self._needs(function, set())):
             return function
@@ -113,9 +113,7 @@ class Clones:
             held: Any = _content(cell)
             while type(held) in (_partial, _Cached):
                 held = held.func if type(held) is _partial else getattr(held, "__wrapped__", None)
-            if type(held) is FunctionType and (
-                id(held.__globals__) in self._homes or self._needs(held, seen)
-            ):
+            if type(held) is FunctionType and (held.__globals__ is self._home or self._needs(held, seen)):
                 return True
         return False
 

@@ -3,7 +3,7 @@
 An operation begins with a copy of the dictionary, and with a second one that stays as it was. The second is what it is
 compared with at its end, by identity: it holds every object, so that no other can have come to its address. Names that
 another operation has changed since then, by a merge, are known by the number of that merge; names that were changed in
-any other way (by a process operation between two members of a transaction) show as other objects.
+any other way, by functions that run on the session's own names, show as other objects.
 """
 
 from __future__ import annotations
@@ -71,26 +71,22 @@ class Ledger:
         self._merges = 0
         self._changed_at: dict[str, int] = {}
         self._known: Names | None = None
-        """What the session's names are when nobody but us writes to them; None while process operations do."""
+        """What the session's names are when nobody but us writes to them; None while none runs."""
 
     @property
     def names(self) -> Names:
         """The session's own."""
         return self._namespace.names
 
-    def branch(self, pending: list[tuple[Names, Changes]]) -> Branch:
-        """Return names for an operation; ``pending`` is what others keep aside that it must see, oldest first."""
+    def branch(self) -> Branch:
+        """Return names for an operation."""
         names = self._namespace.names
         if self._known is None:
             self._known = dict(names)
-        base = dict(names)
-        for _, changes in pending:
-            apply(changes, base)
-        own = dict(base)
+        base, own = dict(names), dict(names)
         if type(annotations := own.get(_ANNOTATIONS)) is dict:
             own[_ANNOTATIONS] = dict(annotations)
-        clones = Clones((names, *(home for home, _ in pending)), own)
-        return Branch(own, base, self._merges, clones)
+        return Branch(own, base, self._merges, Clones(names, own))
 
     def written_elsewhere(self) -> set[str]:
         """Return names that somebody wrote to the session directly since the last look, and count that as a merge."""
@@ -110,30 +106,13 @@ class Ledger:
 
     def conflicts(self, branch: Branch, changes: Changes) -> list[str]:
         """Return the names among ``changes`` that another operation has changed since this one began."""
-        return self._conflicts(branch, changes, self._namespace.names, branch.began)
-
-    def conflicts_of_member(
-        self, branch: Branch, changes: Changes, before: list[tuple[Names, Changes]]
-    ) -> list[str]:
-        """Do the same for a member of a transaction, which is merged after others: ``before``, not merged yet.
-
-        Their merges are no conflict with what was built on them, so objects alone tell.
-        """
-        names = self._namespace.names
-        if before:
-            names = dict(names)
-            for _, earlier in before:
-                apply(earlier, names)
-        return self._conflicts(branch, changes, names, self._merges)
-
-    def _conflicts(self, branch: Branch, changes: Changes, names: Names, began: int) -> list[str]:
-        base = branch.base
+        names, base = self._namespace.names, branch.base
         found = []
         for name in changes.touched():
             if name in NEVER_IN_CONFLICT:
                 continue
             now = names.get(name, _MISSING)
-            if now is base.get(name, _MISSING) and self._changed_at.get(name, 0) <= began:
+            if now is base.get(name, _MISSING) and self._changed_at.get(name, 0) <= branch.began:
                 continue
             if now is not _MISSING and now is changes.bound.get(name) and isinstance(now, _IMPORTED):
                 continue
@@ -143,7 +122,9 @@ class Ledger:
     def merge(self, changes: Changes) -> None:
         """Make the changes the session's. What they replace is still held by the branch: no code of the user's runs."""
         names = self._namespace.names
-        apply(changes, names)
+        names.update(changes.bound)
+        for name in changes.deleted:
+            names.pop(name, None)
         if changes.annotations:
             known = names.setdefault(_ANNOTATIONS, {})
             if type(known) is dict:
@@ -153,7 +134,7 @@ class Ledger:
             self._known = dict(names)
 
     def rest(self) -> None:
-        """No operation runs and none is kept aside: from here on anybody may write to the names."""
+        """No operation runs any more: from here on anybody may write to the names."""
         self._known = None
         self._changed_at.clear()
 
@@ -184,10 +165,3 @@ def changes_of(branch: Branch) -> Changes:
             name: value for name, value in annotations.items() if known.get(name, _MISSING) is not value
         }
     return changes
-
-
-def apply(changes: Changes, names: Names) -> None:
-    """Write changes into a dictionary."""
-    names.update(changes.bound)
-    for name in changes.deleted:
-        names.pop(name, None)

@@ -64,10 +64,9 @@ class NamespaceOperation:
     output: OperationOutput
     fingerprints: Fingerprints
 
-    def __init__(self, operation: str, execution_count: int, *, is_explicit: bool) -> None:
+    def __init__(self, operation: str, execution_count: int) -> None:
         self.operation = operation
         self.cell = f"<cell {execution_count}>"
-        self.is_explicit = is_explicit
         self.is_prepared = False
         """It has all that it needs to run."""
         self.is_open = True

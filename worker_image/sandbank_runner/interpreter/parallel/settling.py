@@ -1,4 +1,4 @@
-"""The end of an operation: what it did to the names is merged, kept aside, or dropped."""
+"""The end of an operation: what it did to the names is merged or dropped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from sandbank_runner.interpreter.parallel import warnings
-from sandbank_runner.interpreter.parallel.names import Changes, Ledger, Names, changes_of
+from sandbank_runner.interpreter.parallel.names import Changes, Ledger, changes_of
 from sandbank_runner.interpreter.parallel.operation import NamespaceOperation
 from sandbank_runner.interpreter.parallel.rebinding import rebind
 from sandbank_runner.interpreter.sealed import seal
@@ -23,8 +23,6 @@ class Settled:
     """What became of it."""
 
     is_merged: bool = False
-    is_kept: bool = False
-    """It waits for the end of its transaction."""
     conflicts: list[str] = field(default_factory=list)
     """Names for which nothing was merged."""
     warnings: list[dict[str, Any]] = field(default_factory=list)
@@ -34,48 +32,10 @@ class Settled:
     @property
     def is_lost(self) -> bool:
         """Nothing was done with what the operation did, and nobody wanted that."""
-        return self.failure is not None and not (self.is_merged or self.is_kept or self.conflicts)
+        return self.failure is not None and not (self.is_merged or self.conflicts)
 
 
-class Aside:
-    """What explicit operations did, until their transaction ends."""
-
-    __slots__ = ("_changes", "_ledger")
-
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
-        self._changes: dict[str, tuple[NamespaceOperation, Changes]] = {}
-
-    def __len__(self) -> int:
-        return len(self._changes)
-
-    def seen(self) -> list[tuple[Names, Changes]]:
-        """Return the names and changes that later members of the transaction see, oldest first."""
-        return [(operation.branch.names, changes) for operation, changes in self._changes.values()]
-
-    def keep(self, operation: NamespaceOperation, changes: Changes) -> None:
-        """Keep changes aside."""
-        self._changes[operation.operation] = operation, changes
-
-    def merge(self, operation_id: str) -> list[str] | None:
-        """Merge the changes of an operation; return the names in conflict, None where nothing is kept of it."""
-        kept = self._changes.pop(operation_id, None)
-        if kept is None:
-            return None
-        operation, changes = kept
-        conflicts = self._ledger.conflicts_of_member(operation.branch, changes, [])
-        if not conflicts:
-            merge(operation, changes, self._ledger)
-        return warnings.bounded(conflicts, _CONFLICTS)
-
-    def discard(self, operation_id: str) -> None:
-        """Forget them."""
-        self._changes.pop(operation_id, None)
-
-
-def settle(
-    operation: NamespaceOperation, ledger: Ledger, aside: Aside, running: Iterable[NamespaceOperation]
-) -> Settled:
+def settle(operation: NamespaceOperation, ledger: Ledger, running: Iterable[NamespaceOperation]) -> Settled:
     """Settle an operation whose thread has ended. Does not raise; an audit hook of the user's may, in what is called.
 
     The end of objects that are let go of is user code; what that writes is the operation's.
@@ -84,7 +44,7 @@ def settle(
     if not operation.is_prepared:
         return settled
     try:
-        operation.context.run(_settle, operation, ledger, aside, running, settled)
+        operation.context.run(_settle, operation, ledger, running, settled)
     except BaseException as error:
         settled.failure = error
     operation.is_open = False
@@ -94,7 +54,6 @@ def settle(
 def _settle(
     operation: NamespaceOperation,
     ledger: Ledger,
-    aside: Aside,
     running: Iterable[NamespaceOperation],
     settled: Settled,
 ) -> None:
@@ -105,26 +64,19 @@ def _settle(
     if operation.outcome.error is None:
         changes = changes_of(operation.branch)
         operation.touched = changes.touched()
-        if operation.is_explicit:
-            conflicts = ledger.conflicts_of_member(operation.branch, changes, aside.seen())
-        else:
-            conflicts = ledger.conflicts(operation.branch, changes)
+        conflicts = ledger.conflicts(operation.branch, changes)
         if conflicts:
             settled.conflicts = warnings.bounded(conflicts, _CONFLICTS)
-        elif operation.is_explicit:
-            aside.keep(operation, changes)
-            settled.is_kept = True
         else:
-            left = merge(operation, changes, ledger)
+            left = _merge(operation, changes, ledger)
             settled.is_merged = True
     settled.warnings = warnings.on_bindings(operation, ledger.names, written, left)
     settled.warnings += warnings.on_mutations(operation)
-    if not settled.is_kept:
-        operation.let_go()
+    operation.let_go()
     operation.output.finish()
 
 
-def merge(operation: NamespaceOperation, changes: Changes, ledger: Ledger) -> list[str]:
+def _merge(operation: NamespaceOperation, changes: Changes, ledger: Ledger) -> list[str]:
     """Merge, and give the session's globals to what the operation defined; return what could not be given them."""
     branch, home = operation.branch, ledger.names
     for name, value in changes.bound.items():

@@ -59,11 +59,6 @@ class Beside:
         self._interrupting.add(operation)
         self._say_interrupt(operation)
 
-    def say(self, kind: str, operation: str) -> Any:
-        """Say ``merge`` or ``discard``, and return the answer."""
-        self.interpreter.send({"type": kind, "operation": operation})
-        return self.message()
-
     def message(self) -> Any:
         """Wait for a message that is not of an operation's course."""
         while not self.messages:

@@ -122,41 +122,6 @@ def test_a_freed_object_is_not_mistaken_for_a_new_one(beside: Beside) -> None:
     assert beside.finish(first).header["conflicts"] == ["x"]
 
 
-def test_explicit_ones_wait_for_their_merge(beside: Beside) -> None:
-    """What they bound is seen by the next member, and by the session once it is merged."""
-    beside.interpreter.ok("n = 1")
-    first, second = "n += 1\ndef f(): return n", "n += f()"
-    one = beside.begin(first, explicit=True)
-    beside.finish(one)
-    assert beside.interpreter.ok("n").text == "1"
-    two = beside.begin(second, explicit=True)
-    assert beside.finish(two).ok
-    assert beside.say("merge", one).header == {"type": "merged", "operation": one, "conflicts": []}
-    assert beside.interpreter.ok("n, f()").text == "(2, 2)"
-    assert beside.say("merge", two).header == {"type": "merged", "operation": two, "conflicts": []}
-    assert beside.interpreter.ok("n, f()").text == "(4, 4)"
-
-
-def test_explicit_ones_can_be_discarded(beside: Beside) -> None:
-    """Then nothing of them is left, and a merge that comes too late merges nothing."""
-    beside.interpreter.ok("n = 1")
-    one = beside.begin("n = 2", explicit=True)
-    beside.finish(one)
-    assert beside.say("discard", one).header == {"type": "discarded", "operation": one}
-    assert beside.say("merge", one).header == {"type": "discarded", "operation": one}
-    assert beside.interpreter.ok("n").text == "1"
-
-
-def test_the_merge_of_an_explicit_one_can_be_in_conflict(beside: Beside) -> None:
-    """The session's name was changed since it began."""
-    beside.interpreter.ok("n = 1")
-    one = beside.begin("n = 2; m = 2", explicit=True)
-    beside.finish(one)
-    beside.interpreter.ok("n = 3")
-    assert beside.say("merge", one).header["conflicts"] == ["n"]
-    assert beside.interpreter.ok("n, 'm' in globals()").text == "(3, False)"
-
-
 def test_annotations_and_futures_are_merged(beside: Beside) -> None:
     """Of variables with types, and ``from __future__``: they hold in the cells to come; of a failed one they do not."""
     beside.interpreter.ok("x: int = 1")
