@@ -5,34 +5,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import grpc
 import pytest
 from sandbank.cli import app
 from sandbank.v1 import execution_pb2 as ex
-from typer.testing import CliRunner, Result
 
 from tests.fakes.api_server import FakeServer, HoldAfter, Refuse, events_of
+from tests.unit.client.conftest import Run
 
-Run = Callable[..., Result]
 PNG = b"\x89PNG not really"
-
-
-@pytest.fixture
-def run(server: FakeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
-    """Runs the command line in an empty directory."""
-    monkeypatch.setenv("SANDBANK_ADDRESS", server.address)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    work = tmp_path / "work"
-    work.mkdir()
-    monkeypatch.chdir(work)
-
-    def invoke(*arguments: str, given: str | None = None) -> Result:
-        return CliRunner().invoke(app.build_app(arguments), list(arguments), input=given)
-
-    return invoke
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sandbank.cli import sessions
-from sandbank.cli.command import Cli, command
+from sandbank.cli.command import Cli, CommandError, command
 from sandbank.cli.sessions import SessionId, describe
 from sandbank.cli.tables import enum_name, moment, size, table
 from sandbank.cli.terminal import OutputWriter
@@ -63,6 +63,8 @@ def _get(
     value_format: Format = "",
 ) -> None:
     """Print a variable's value, without running code."""
+    if value_format not in {"", "json", "repr"}:
+        raise CommandError("--format is json or repr")
     with cli.client() as client:
         read = client.attach(session).get(name, value_format)
     if cli.as_json:

@@ -12,7 +12,7 @@ from sandbank.cli.terminal import OutputWriter, plain
 from sandbank.events import Display
 from sandbank.results import Callbacks, Result
 from sandbank.sync.scope import Scope
-from sandbank.v1 import transaction_pb2
+from sandbank.sync.transaction import Transaction
 
 
 class View:
@@ -58,13 +58,13 @@ class View:
         if result.error is not None:
             self._err.text(result.error.traceback_text or result.summary)
         self._err.end()
-        self._notes(result)
+        self._notes(scope, result)
 
-    def _notes(self, result: Result) -> None:
+    def _notes(self, scope: Scope, result: Result) -> None:
         """Say what else there is to know, on standard error."""
         if result.conflicting_names or (not result.ok and result.state != "FAILED"):
             self._cli.fail(result.summary)
-        elif result.outcome == "PENDING" and result.operation.tx_policy == transaction_pb2.TX_POLICY_EXPLICIT:
+        elif result.outcome == "PENDING" and not isinstance(scope, Transaction):
             self._cli.say(f"pending in transaction {result.transaction_id}")
         if result.outcome == "ROLLED_BACK":
             self._cli.say("rolled back")
