@@ -298,7 +298,7 @@ class Interpreters:
                 self._pumps.close()
                 raise
             else:
-                self._ranks.born(interpreter.pid, memory_order.LIVE)
+                self._ranks.born(interpreter.pid, memory_order.LIVE, interpreter.dead)
                 return interpreter
 
     async def _bury(self, interpreter: Interpreter) -> None:
@@ -333,7 +333,7 @@ class Interpreters:
     def reader_died(self, pid: int) -> None:
         """It is no more."""
         self._readers.discard(pid)
-        self._ranks.gone(pid)
+        self._ranks.forget(pid)
 
     # Owner of the interpreters.
 

@@ -24,9 +24,10 @@ class MemoryRanks:
         self._timer: asyncio.TimerHandle | None = None
         self._giving: asyncio.Task[None] | None = None
 
-    def born(self, pid: int, rank: int) -> None:
-        """There is a process of this rank."""
+    def born(self, pid: int, rank: int, dead: asyncio.Future[int]) -> None:
+        """There is a process of this rank, until it is ``dead``: then its number may become somebody else's."""
         self._given[pid] = rank
+        dead.add_done_callback(lambda _: self.forget(pid))
 
     def want(self, pid: int, rank: int) -> None:
         """Give process ``pid`` this rank, soon."""
@@ -34,8 +35,8 @@ class MemoryRanks:
         if self._timer is None and self._giving is None:
             self._timer = self._loop.call_later(_DELAY_SECONDS, self._start)
 
-    def gone(self, pid: int) -> None:
-        """It is dead: its number may become somebody else's."""
+    def forget(self, pid: int) -> None:
+        """It is dead, or about to be."""
         self._wanted.pop(pid, None)
         self._given.pop(pid, None)
 

@@ -60,7 +60,9 @@ class Situation:
 
 def decide(step: Step, now: Situation) -> Next | Refusal:
     """Tell what to do with ``step``, whose turn it is."""
-    beside = isinstance(step, Operation) and step.isolation is Isolation.NAMESPACE
+    runs = isinstance(step, Operation)
+    # One that begins a transaction needs a snapshot of the moment before, and nothing may run at that moment.
+    beside = isinstance(step, Operation) and step.isolation is Isolation.NAMESPACE and step.begins is None
     if now.running and (not beside or now.running >= BESIDE_EACH_OTHER):
         return Next.WAIT
     refusal = _membership(step, now.transactions)
@@ -71,7 +73,7 @@ def decide(step: Step, now: Situation) -> Next | Refusal:
     needed = needs_snapshot(step)
     if needed and now.disabled:
         return refusals.SNAPSHOTS_DISABLED
-    if (needed or now.history) and not now.disabled:
+    if (needed or (now.history and runs)) and not now.disabled:
         if now.taking:
             return Next.WAIT
         if now.refusal is None:

@@ -184,7 +184,7 @@ class Snapshots:
             self._let_go(sleeper)
             raise _NoSnapshot(refusals.no_snapshot("the interpreter does not make what it should"))
         self.living.add(pid)
-        self._ranks.born(pid, memory_order.LIVE)
+        self._ranks.born(pid, memory_order.LIVE, sleeper.dead)
         return RestorePoint(number, mark, sleeper, self._processes.beside(live.pid))
 
     def _pid_of(self, answer: Message, number: int, live: Interpreter) -> int:
@@ -216,7 +216,6 @@ class Snapshots:
         self.living.discard(pid)
         if self.points.remove(point):  # nobody of ours killed it
             point.sleeper.close()
-            self._ranks.gone(pid)
             self.tidy()
             self._on_loss()
 
@@ -225,7 +224,7 @@ class Snapshots:
         self._let_go(point.sleeper)
 
     def _let_go(self, sleeper: Interpreter) -> None:
-        self._ranks.gone(sleeper.pid)
+        self._ranks.forget(sleeper.pid)
         sleeper.kill("it is not needed any more")
         sleeper.close()
 
