@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import select
 import time
@@ -30,9 +31,13 @@ seal(globals())
 _start_new_thread = start_new_thread
 _monotonic, _sleep, _stat = time.monotonic, time.sleep, os.stat
 _eventfd, _ring, _silence, _close = os.eventfd, os.eventfd_write, os.eventfd_read, os.close
-_poll, _POLLIN = select.poll, select.POLLIN
+_poll, _POLLIN, _POLLNVAL = select.poll, select.POLLIN, select.POLLNVAL
+_fcntl, _F_DUPFD_CLOEXEC = fcntl.fcntl, fcntl.F_DUPFD_CLOEXEC
 _BELL_FLAGS: Final = os.EFD_CLOEXEC | os.EFD_NONBLOCK
 
+_LOWEST_BELL: Final = 254
+"""Beyond the copies of the standard streams: what user code closes and opens below is no business of the bell."""
+_LOOK_MILLISECONDS: Final = 5
 _GONE_SECONDS: Final = 1.0
 """How long a thread that has ended may take to be gone."""
 _FIRST_PAUSE_SECONDS: Final = 0.00002
@@ -122,17 +127,27 @@ class Board:
             self._look_after()
             if not self._running:
                 break
-            poller = _poll()
-            poller.register(self._link.descriptor, _POLLIN)
-            poller.register(self._bell, _POLLIN)
-            if any(number == self._link.descriptor for number, _ in poller.poll(self._patience())):
+            if self._wait():
                 break
         return self._link.receive()
+
+    def _wait(self) -> bool:
+        """Wait until there is something to do; True where a message has come."""
+        poller = _poll()
+        poller.register(self._link.descriptor, _POLLIN)
+        if self._bell >= 0:
+            poller.register(self._bell, _POLLIN)
+        events = dict(poller.poll(self._patience()))
+        if events.get(self._bell, 0) & _POLLNVAL:
+            self._bell = -1  # user code closed it: from here on we look from time to time
+        return self._link.descriptor in events
 
     # What becomes of operations.
 
     def _begin(self) -> None:
-        self._bell = _eventfd(0, _BELL_FLAGS)
+        low = _eventfd(0, _BELL_FLAGS)
+        self._bell = _fcntl(low, _F_DUPFD_CLOEXEC, _LOWEST_BELL)
+        _close(low)
         self._surroundings.cover()
 
     def _prepare(self, operation: NamespaceOperation, source: bytes, *, allow_input: bool) -> None:
@@ -163,7 +178,9 @@ class Board:
     def _patience(self) -> int | None:
         """Return for how many milliseconds there is nothing to do."""
         due = min((operation.output.due_at for operation in self._running.values()), default=float("inf"))
-        return None if due == float("inf") else max(int((due - _monotonic()) * 1000) + 1, 0)
+        if due == float("inf"):
+            return None if self._bell >= 0 else _LOOK_MILLISECONDS
+        return max(int((due - _monotonic()) * 1000) + 1, 0)
 
     def _finish(self, operation: NamespaceOperation) -> None:
         is_last = len(self._running) == 1
@@ -206,7 +223,7 @@ class Board:
 
     def _in_child(self) -> None:
         """In a process that user code forked: locks that other threads held are held for ever."""
-        current.forget()
+        current.end()
         for operation in self._running.values():
             operation.renew_guard()
 

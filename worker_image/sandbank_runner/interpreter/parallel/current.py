@@ -33,12 +33,12 @@ _of_thread: dict[int, Owner] = {}
 _get_thread = _of_thread.get
 _ident = get_ident
 _process_operation: str | None = None
-_is_child = False
+_is_active = False
 
 
 def namespace_operation() -> Owner | None:
     """Return the namespace operation that the calling code belongs to; None where it belongs to none."""
-    if not _of_thread or _is_child:
+    if not _is_active:
         return None
     owner = _of_context()
     if owner is None:
@@ -107,7 +107,13 @@ class Outside:
             enter(self._owner)
 
 
-def forget() -> None:
-    """In a process that user code forked: nothing belongs to an operation here, for it has no say on the channel."""
-    global _is_child  # noqa: PLW0603
-    _is_child = True
+def begin() -> None:
+    """Namespace operations run from here on."""
+    global _is_active  # noqa: PLW0603
+    _is_active = True
+
+
+def end() -> None:
+    """None runs any more; or this is a process that user code forked: it has no say on the channel, and so no part."""
+    global _is_active  # noqa: PLW0603
+    _is_active = False

@@ -43,6 +43,10 @@ class Fingerprints:
                     left -= len(value)
                 self._prints.append((name, value, is_whole, _print_of(value, is_whole=is_whole)))
 
+    def forget(self) -> None:
+        """Let go of the objects."""
+        self._prints.clear()
+
     def changed(self) -> list[str]:
         """Return the names of containers that hold something else now."""
         return sorted(

@@ -45,7 +45,13 @@ class Branch:
 
     def let_go(self) -> None:
         """Let go of what was bound; what the names were at first stays known."""
+        self.clones.drop()
         self.names = {}
+
+    def forget(self) -> None:
+        """Let go of that too."""
+        self.let_go()
+        self.base = {}
 
 
 @dataclass(slots=True)

@@ -101,9 +101,14 @@ class NamespaceOperation:
     def let_go(self) -> None:
         """Drop what it bound. The end of objects is user code."""
         self.last = None
-        self.branch.clones.drop()
         self.branch.let_go()
         self.figures.clear()
+
+    def forget(self) -> None:
+        """Drop what it held besides: the session may have dropped it already."""
+        self.let_go()
+        self.fingerprints.forget()
+        self.branch.forget()
 
     def renew_guard(self) -> None:
         """In a forked process: another thread may have held it."""

@@ -72,7 +72,7 @@ def _settle(
             settled.is_merged = True
     settled.warnings = warnings.on_bindings(operation, ledger.names, written, left)
     settled.warnings += warnings.on_mutations(operation)
-    operation.let_go()
+    operation.forget()
     operation.output.finish()
 
 

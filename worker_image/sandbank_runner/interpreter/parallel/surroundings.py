@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sandbank_runner.interpreter.namespace import Namespace
 from sandbank_runner.interpreter.output import Output
-from sandbank_runner.interpreter.parallel import main_module, pyplot, sleeping
+from sandbank_runner.interpreter.parallel import current, main_module, pyplot, sleeping
 from sandbank_runner.interpreter.parallel.deferred_signals import DeferredSignals
 from sandbank_runner.interpreter.parallel.streams import Streams
 from sandbank_runner.interpreter.parallel.threads import ThreadStarts
@@ -29,6 +29,7 @@ class Surroundings:
             main_module.cover(module)
 
         self._pairs: tuple[tuple[Callable[[], None], Callable[[], None]], ...] = (
+            (current.begin, current.end),
             (signals.cover, signals.uncover),
             (streams.cover, streams.uncover),
             (threads.cover, threads.uncover),

@@ -108,7 +108,10 @@ class ThreadRunner:
             except BaseException:  # an interrupt that came too late, a hook of the user's  # noqa: S112
                 continue
             break
-        return failure
+        try:
+            return failure
+        finally:
+            failure = None  # its traceback holds this frame, and this frame would hold it
 
     def _cell(self, operation: NamespaceOperation) -> None:
         executor, cell, outcome = self._executor, operation.cell, operation.outcome

@@ -31,7 +31,9 @@ class Beside:
 
     def finish(self, operation: str) -> Done:
         """Wait for its end."""
+        give_up = time.monotonic() + SECONDS
         while operation not in self._done:
+            assert time.monotonic() < give_up, f"no end: {self._events[operation]}"
             self.step()
         self._interrupting.discard(operation)
         self.interpreter._drain()

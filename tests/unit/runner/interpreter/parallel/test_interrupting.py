@@ -75,8 +75,8 @@ def test_a_late_interrupt_hits_nothing(beside: Beside) -> None:
         done = beside.finish(operation)
         beside.interpreter.send({"type": "interrupt", "operation": operation})
         if not done.ok:
-            interrupted = done.header["interrupted"]
-            assert done.error["type_name"] == ("KeyboardInterrupt" if interrupted else "ValueError")
+            # The interrupt may have come while the error was being told.
+            assert done.error["type_name"] == "ValueError" or done.header["interrupted"]
         ended += done.ok
         assert beside.interpreter.ok("n").json == ended
     assert beside.interpreter.thread_count() == 1
