@@ -139,7 +139,10 @@ def test_a_sleeper_answers_nothing_but_what_it_is_asked(timeline: Timeline) -> N
     assert timeline.ok("a").text == "1"
 
 
-def test_hundreds_of_generations_leak_nothing(timeline: Timeline) -> None:
+@pytest.mark.parametrize(
+    "turns", [300, pytest.param(10_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
+)
+def test_many_generations_leak_nothing(timeline: Timeline, turns: int) -> None:
     """Half rolled back, half committed: descriptors, threads, children and memory are as at the beginning."""
     timeline.ok("import os, gc\ndata = list(range(10_000)); n = 0; frozen = gc.get_freeze_count()")
 
@@ -148,7 +151,7 @@ def test_hundreds_of_generations_leak_nothing(timeline: Timeline) -> None:
         pages = int((root / "statm").read_text().split()[1])
         return len(list((root / "fd").iterdir())), pages * os.sysconf("SC_PAGESIZE")
 
-    for turn in range(300):
+    for turn in range(turns):
         if turn == 20:  # after that all is warm
             descriptors, memory = used()
         snapshot = timeline.snapshot()
@@ -157,7 +160,8 @@ def test_hundreds_of_generations_leak_nothing(timeline: Timeline) -> None:
             assert timeline.rollback(snapshot)["warnings"] == []
         else:
             timeline.drop(snapshot)
-    assert timeline.ok("n, len(data)").text == "(150, 10150)"
-    assert timeline.ok("gc.get_freeze_count() - frozen, len(os.listdir('/proc/self/task'))").text == "(0, 1)"
+    assert timeline.value("n, len(data)") == (turns // 2, 10_000 + turns // 2)
+    assert timeline.value("gc.get_freeze_count() - frozen, len(os.listdir('/proc/self/task'))") == (0, 1)
     assert used()[0] == descriptors
-    assert used()[1] < memory + 2_000_000
+    kept = 500 * turns  # the source of each cell, for tracebacks
+    assert used()[1] - memory < 1_500_000 + kept

@@ -247,7 +247,6 @@ def test_a_signal_that_waited_still_waits(timeline: Timeline) -> None:
 COUNTERS = {
     "eventfd": "import os; d = os.eventfd(1)",
     "timerfd": "import ctypes; d = ctypes.CDLL(None).timerfd_create(0, 0)",
-    "inotify": "import ctypes; d = ctypes.CDLL(None).inotify_init()",
 }
 
 
