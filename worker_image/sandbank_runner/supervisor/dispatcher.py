@@ -15,21 +15,16 @@ from sandbank_runner.supervisor import endings, refusals, verdicts
 from sandbank_runner.supervisor.background import BackgroundOutput
 from sandbank_runner.supervisor.file_bases import FileBases
 from sandbank_runner.supervisor.going_back import GoingBack
+from sandbank_runner.supervisor.hearing import Hearing
 from sandbank_runner.supervisor.in_thread import InThread
 from sandbank_runner.supervisor.inputs import Inputs
-from sandbank_runner.supervisor.interpreter_messages import (
-    BadMessage,
-    Done,
-    parse_display,
-    parse_done,
-    parse_output,
-)
+from sandbank_runner.supervisor.interpreter_messages import Done
 from sandbank_runner.supervisor.interpreter_process import Interpreter
 from sandbank_runner.supervisor.interpreters import Death, Interpreters
 from sandbank_runner.supervisor.journal import Journal, Record
 from sandbank_runner.supervisor.ladder import Ladder, Stoppable
 from sandbank_runner.supervisor.ledger import Ledger
-from sandbank_runner.supervisor.operations import End, Isolation, Notice, Operation, Stop
+from sandbank_runner.supervisor.operations import End, Isolation, Kind, Notice, Operation, Stop
 from sandbank_runner.supervisor.queue import Begin, Finish, OperationQueue, Step
 from sandbank_runner.supervisor.refusals import Refusal
 from sandbank_runner.supervisor.reporting import Reporter, Running
@@ -67,7 +62,6 @@ class Dispatcher:
         background: BackgroundOutput,
         now: Callable[[], int],
     ) -> None:
-        self.dropped_messages = 0
         self.running: dict[str, Running] = {}
         """One operation of ISOLATION_PROCESS, or some of ISOLATION_NAMESPACE."""
         self.queue = OperationQueue(settings.queue_limit)
@@ -78,11 +72,11 @@ class Dispatcher:
         self._journal = journal
         self._ledger = ledger
         self._reporter = reporter
-        self._background = background
         self._now = now
         self._held = 0
         self._carried: list[Notice] = []
         self._snapshots.pinned = self._pinned
+        self._hearing = Hearing(self.running, reporter, background, self._done)
         self._going_back = GoingBack(ledger)
         self._rewinding = Rewinding(loop, interpreters, ledger, self._going_back)
         self._bases = FileBases(interpreters.workspace, ledger, self._operations, self.dispatch)
@@ -162,17 +156,10 @@ class Dispatcher:
             if interpreter is None or self._held or not interpreter.takes_operations or self._is_exclusive:
                 return
             step = self.queue.first
-            if self._safety.lacks_base:
-                verdict: Next | Refusal = Next.SNAPSHOT
-            elif step is None:
-                if not self.running:
-                    self._safety.activity()
-                return
-            else:
-                verdict = decide(step, self._situation(step, interpreter))
+            verdict = self._next(step, interpreter)
             if verdict is Next.SNAPSHOT and interpreter.free:
                 self._safety.take(interpreter)
-            if verdict is Next.BASE and step is not None:
+            elif verdict is Next.BASE and step is not None:
                 self._bases.take(step)
             if step is None or verdict in (Next.WAIT, Next.SNAPSHOT, Next.BASE):
                 return
@@ -182,48 +169,29 @@ class Dispatcher:
             else:
                 self._go(step, interpreter)
 
+    def _next(self, step: Step | None, interpreter: Interpreter) -> Next | Refusal:
+        """Decide over the head of the queue."""
+        if self._safety.lacks_base:
+            return Next.SNAPSHOT
+        if step is None:
+            if not self.running:
+                self._safety.activity()
+            return Next.WAIT
+        return Next.GO if self._is_plain(step) else decide(step, self._situation(step, interpreter))
+
     # What the interpreters tell.
 
     def output(self, stream: int, data: bytes) -> None:
-        """User code wrote: it is the running operation's, or nobody's. Where several run it goes to the oldest."""
-        running = next(iter(self.running.values()), None)
-        if running is None:
-            self._background.output(stream, data)
-        else:
-            self._reporter.output(running.record, stream, data, unattributed=len(self.running) > 1)
+        """User code wrote."""
+        self._hearing.output(stream, data)
 
     def settle(self) -> None:
         """Nothing more comes for the moment: send what has come."""
         self._reporter.settle()
 
     def said(self, interpreter: Interpreter, message: Message) -> None:
-        """The interpreter that runs operations tells of one; what does not fit is dropped."""
-        operation_id = message.header.get("operation")
-        running = self.running.get(operation_id) if isinstance(operation_id, str) else None
-        if (
-            running is None
-            or running.interpreter is not interpreter
-            or running.done is not None
-            or interpreter.killed_for  # its state is as good as gone, whatever it had still reached
-        ):
-            self.dropped_messages += 1
-            return
-        try:
-            kind = message.header.get("type")
-            if kind == "display":
-                self._reporter.display(running.record, parse_display(message))
-            elif kind == "done":
-                self._done(running, parse_done(message))
-            elif kind == "output" and running.record.operation.isolation is Isolation.NAMESPACE:
-                self._reporter.told_output(running.record, *parse_output(message))
-            elif kind == "input_request":
-                self._reporter.input_request(running.record, running.inputs.asked(message))
-            elif kind == "input_withdrawn":
-                running.inputs.withdrawn(message)
-            else:
-                self.dropped_messages += 1
-        except BadMessage:
-            self.dropped_messages += 1
+        """The interpreter that runs operations tells of one."""
+        self._hearing.said(interpreter, message)
 
     def interpreter_ready(self) -> None:
         """There is an interpreter to use."""
@@ -339,8 +307,18 @@ class Dispatcher:
     @property
     def _is_exclusive(self) -> bool:
         """Whether something runs that nothing may run beside."""
-        return any(
+        return bool(self.running) and any(
             running.record.operation.isolation is Isolation.PROCESS for running in self.running.values()
+        )
+
+    def _is_plain(self, step: Step) -> bool:
+        """Whether the answer is known without a look at the table, as for most."""
+        return (
+            isinstance(step, Operation)
+            and step.kind is Kind.NONE
+            and not self.running
+            and self._ledger.transactions.open is None
+            and not self._snapshots.settings.history
         )
 
     def _situation(self, step: Step, interpreter: Interpreter) -> Situation:
