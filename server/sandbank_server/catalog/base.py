@@ -1,6 +1,6 @@
 """What a catalog keeps, and what every catalog promises.
 
-Sessions so far. Every row and every look-up carries the tenant: another tenant's session is not there.
+Every row and every look-up carries the tenant: another tenant's session is not there.
 Nothing here is on the path of an operation; what operations did is in the operation log.
 """
 
@@ -27,6 +27,7 @@ class SessionRecord:
     - ``last_recovery``: a serialized `sandbank.v1.Recovery`, or empty.
     - ``end_time``: None until it ended.
     - ``snapshots_disabled``, ``snapshot_history``, ``quiet_time``: its snapshot policy, also for its next sandbox.
+    - ``checkpoint_policy``: a number of the public enum; ``latest_checkpoint_id``: empty until there is one.
     """
 
     tenant: str
@@ -56,6 +57,41 @@ class SessionRecord:
     snapshots_disabled: bool = False
     snapshot_history: int = 0
     quiet_time: timedelta = timedelta(milliseconds=50)
+    checkpoint_policy: int = 0
+    latest_checkpoint_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRecord:
+    """A durable checkpoint as the catalog keeps it; its content is in its manifest, in the blob store.
+
+    - ``request_id``: empty when the client gave none; otherwise unique for the tenant.
+    - ``new_bytes``: what the tenant's store lacked before it.
+    """
+
+    tenant: str
+    checkpoint_id: str
+    session_id: str
+    create_time: datetime
+    wall_time: timedelta
+    size_bytes: int
+    new_bytes: int
+    execution_count: int
+    last_operation_id: str
+    python_version: str
+    parent_checkpoint_id: str = ""
+    request_id: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    verified: bool = False
+    automatic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointKey:
+    """A place in the list of checkpoints, for going on after it."""
+
+    create_time: datetime
+    checkpoint_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +103,7 @@ class SessionKey:
 
 
 class Catalog(ABC):
-    """Keeps sessions. Every method may raise ``StoreUnavailableError``.
+    """Keeps sessions and checkpoints. Every method may raise ``StoreUnavailableError``.
 
     What a finished put wrote is there after the process is killed. A put that is cancelled may or may not
     happen.
@@ -120,3 +156,29 @@ class Catalog(ABC):
     @abstractmethod
     async def purge_sessions(self, ended_before: datetime) -> list[tuple[str, str]]:
         """Forget sessions that ended before a time; return the tenant and id of each."""
+
+    @abstractmethod
+    async def put_checkpoint(self, record: CheckpointRecord) -> None:
+        """Write a checkpoint. RequestIdReusedError where another one of the tenant has its request id."""
+
+    @abstractmethod
+    async def get_checkpoint(self, tenant: str, checkpoint_id: str) -> CheckpointRecord | None:
+        """Return a checkpoint, or None."""
+
+    @abstractmethod
+    async def get_checkpoint_by_request(self, tenant: str, request_id: str) -> CheckpointRecord | None:
+        """Return the checkpoint that a request made, or None."""
+
+    @abstractmethod
+    async def list_checkpoints(
+        self, tenant: str, session_id: str, *, limit: int, after: CheckpointKey | None = None
+    ) -> list[CheckpointRecord]:
+        """Return up to ``limit`` checkpoints of a session, newest first; of all sessions where the id is empty."""
+
+    @abstractmethod
+    async def delete_checkpoint(self, tenant: str, checkpoint_id: str) -> None:
+        """Forget a checkpoint. Idempotent."""
+
+    @abstractmethod
+    async def checkpoint_tenants(self) -> list[str]:
+        """Return the tenants that have checkpoints or had sessions: for collecting what nobody refers to."""

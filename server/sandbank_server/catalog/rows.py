@@ -8,7 +8,7 @@ from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sandbank_server.catalog.base import SessionRecord
+from sandbank_server.catalog.base import CheckpointRecord, SessionRecord
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -16,6 +16,7 @@ _TIMES: Final = ("create_time", "last_active_time", "expire_time", "end_time")
 _DURATIONS: Final = ("idle_timeout", "max_lifetime", "quiet_time")
 _MAPPINGS: Final = ("labels", "env")
 _NAMES: Final = tuple(field.name for field in fields(SessionRecord))
+_CHECKPOINT_NAMES: Final = tuple(field.name for field in fields(CheckpointRecord))
 
 
 def to_microseconds(moment: datetime) -> int:
@@ -57,3 +58,23 @@ def label_rows(record: SessionRecord) -> list[dict[str, str]]:
         {"tenant": record.tenant, "session_id": record.session_id, "key": key, "value": value}
         for key, value in record.labels.items()
     ]
+
+
+def checkpoint_row(record: CheckpointRecord) -> dict[str, Any]:
+    """Return the row of a checkpoint."""
+    row = {name: getattr(record, name) for name in _CHECKPOINT_NAMES}
+    row["create_time"] = to_microseconds(record.create_time)
+    row["wall_time"] = record.wall_time // _MICROSECOND
+    row["labels"] = json.dumps(dict(record.labels), ensure_ascii=False, sort_keys=True)
+    row["request_id"] = record.request_id or None
+    return row
+
+
+def checkpoint_record(row: Mapping[str, Any]) -> CheckpointRecord:
+    """Return the checkpoint of a row."""
+    values = {name: row[name] for name in _CHECKPOINT_NAMES}
+    values["create_time"] = _EPOCH + timedelta(microseconds=row["create_time"])
+    values["wall_time"] = timedelta(microseconds=row["wall_time"])
+    values["labels"] = json.loads(row["labels"])
+    values["request_id"] = row["request_id"] or ""
+    return CheckpointRecord(**values)

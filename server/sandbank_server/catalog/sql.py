@@ -11,7 +11,8 @@ from sandbank.v1 import session_pb2
 from sqlalchemy import Connection, Select, bindparam, delete, exists, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 
-from sandbank_server.catalog.base import Catalog, CatalogError, SessionKey, SessionRecord
+from sandbank_server.catalog.base import CatalogError, SessionKey, SessionRecord
+from sandbank_server.catalog.checkpoints import PUT_CHECKPOINT, SqlCheckpoints
 from sandbank_server.catalog.dialect import DATABASE_ERRORS, explain, open_engine, upsert
 from sandbank_server.catalog.migrate import migrate
 from sandbank_server.catalog.rows import label_rows, session_record, session_row, to_microseconds
@@ -34,18 +35,20 @@ _GET = select(sessions).where(_s.tenant == bindparam("t"), _s.session_id == bind
 _GET_BY_REQUEST = select(sessions).where(_s.tenant == bindparam("t"), _s.request_id == bindparam("r"))
 
 
-class SqlCatalog(Catalog):
+class SqlCatalog(SqlCheckpoints):
     """A catalog by URL: ``sqlite:///PATH`` or ``postgresql://…``."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._database: DatabaseThread | None = None
         self._put: Any = None
+        self._put_checkpoint: Any = None
 
     async def start(self) -> None:
         """See :class:`Catalog`."""
         engine = open_engine(self._url)
         self._put = _PUT(engine.dialect.name)
+        self._put_checkpoint = PUT_CHECKPOINT(engine.dialect.name)
         database = DatabaseThread(engine)
         database.start()
         try:

@@ -24,7 +24,7 @@ from sqlalchemy import (
     false,
 )
 
-SCHEMA_VERSION: Final = "0002"
+SCHEMA_VERSION: Final = "0003"
 """The migration that makes these tables; a test holds it against the newest one."""
 
 metadata: Final = MetaData()
@@ -60,6 +60,8 @@ sessions: Final = Table(
     Column("snapshots_disabled", Boolean, nullable=False, server_default=false()),
     Column("snapshot_history", BigInteger, nullable=False, server_default="0"),
     Column("quiet_time", BigInteger, nullable=False, server_default="50000"),
+    Column("checkpoint_policy", SmallInteger, nullable=False, server_default="0"),
+    Column("latest_checkpoint_id", String(128), nullable=False, server_default=""),
     Index("sessions_by_request", "tenant", "request_id", unique=True),
     Index("sessions_by_time", "tenant", "create_time", "session_id"),
     Index("sessions_by_end", "end_time"),
@@ -76,4 +78,27 @@ session_labels: Final = Table(
         ["tenant", "session_id"], ["sessions.tenant", "sessions.session_id"], ondelete="CASCADE"
     ),
     Index("session_labels_by_key", "tenant", "key", "value"),
+)
+
+# No foreign key to the session: a checkpoint outlives it.
+checkpoints: Final = Table(
+    "checkpoints",
+    metadata,
+    Column("tenant", String(128), primary_key=True),
+    Column("checkpoint_id", String(128), primary_key=True),
+    Column("session_id", String(128), nullable=False),
+    Column("parent_checkpoint_id", String(128), nullable=False),
+    Column("request_id", String(128), nullable=True),
+    Column("create_time", BigInteger, nullable=False),
+    Column("wall_time", BigInteger, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("new_bytes", BigInteger, nullable=False),
+    Column("execution_count", BigInteger, nullable=False),
+    Column("last_operation_id", String(128), nullable=False),
+    Column("python_version", String(64), nullable=False),
+    Column("labels", Text, nullable=False),
+    Column("verified", Boolean, nullable=False),
+    Column("automatic", Boolean, nullable=False),
+    Index("checkpoints_by_request", "tenant", "request_id", unique=True),
+    Index("checkpoints_by_session", "tenant", "session_id", "create_time", "checkpoint_id"),
 )
