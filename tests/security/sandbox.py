@@ -58,6 +58,11 @@ class Ran:
         """``SUCCEEDED``, ``FAILED``, ``TIMED_OUT``, ``CRASHED``."""
         return Operation.State.Name(self.operation.state).removeprefix("STATE_")
 
+    @property
+    def outcome(self) -> str:
+        """``COMMITTED``, ``PARTIAL``, ``ROLLED_BACK``."""
+        return Operation.Outcome.Name(self.operation.outcome).removeprefix("OUTCOME_")
+
 
 class Sandbox:
     """One container. Made by :func:`running`."""
@@ -70,12 +75,16 @@ class Sandbox:
         self._number = 0
         self._ask(assign=pb.Assign(session_id="s"))
 
-    def run(self, code: str, *, timeout: float = 30.0) -> Ran:
-        """Run code to its end."""
+    def run(self, code: str, *, timeout: float = 30.0, **fields: Any) -> Ran:
+        """Run code to its end; ``fields`` are further ones of ``Submit``."""
         self._number += 1
         operation_id = f"op-{self._number}"
         submit = pb.Submit(
-            operation_id=operation_id, code=code, max_output_bytes=1 << 20, timeout=_duration(timeout)
+            operation_id=operation_id,
+            code=code,
+            max_output_bytes=1 << 20,
+            timeout=_duration(timeout),
+            **fields,
         )
         submit.create_time.GetCurrentTime()
         self._send(submit=submit)
