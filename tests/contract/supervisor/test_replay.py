@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from sandbank.v1.execution_pb2 import Operation, OperationEvent
 from sandbank_runner.v1 import runner_pb2 as pb
 
 from tests.contract.supervisor.conftest import Start
-from tests.fakes.control_plane import Connection
+from tests.fakes.control_plane import Connection, seconds
 
 TALK = "import time\nfor n in range(400):\n    print(n, flush=True)\n    time.sleep(0.002)"
 
@@ -51,24 +52,42 @@ async def test_a_control_plane_that_comes_and_goes_misses_nothing(start: Start):
 
 
 async def test_what_happens_between_greeting_and_opening_is_pushed(start: Start):
-    """Hello tells up to which event; all after it are pushed, new operations and a replacement among them."""
+    """Hello tells up to which event; all after it are pushed, those of new operations among them."""
     async with start() as sandbox:
         older = await sandbox.session()
         await older.run("a", "1")
         newer = await sandbox.connect(greet=False)
-        await older.run("b", "import os\nos._exit(3)")
-        await older.run("c", "print(2)")
+        await older.run("b", "1 / 0")
         older.submit("d", "print('go', flush=True)\nimport time\ntime.sleep(0.5)\nprint('on')")
         await older.until("d", "output")
         newer.send(open=pb.Open(protocol_version=1, purpose=pb.PURPOSE_CONTROL))
         await newer.finished("d")
-        kinds = [message.WhichOneof("message") for message in newer.told]
-        assert kinds[0] == "interpreter_replaced"
-        assert newer.events.keys() == {"b", "c", "d"}
+        assert newer.events.keys() == {"b", "d"}
         for name, events in newer.events.items():
             assert [event.sequence for event in events] == list(range(1, len(events) + 1)), name
         assert newer.events["b"] == older.events["b"]
         assert newer.output("d") == b"go\non\n"
+
+
+@pytest.mark.parametrize("what", ["a replacement", "a transaction"])
+async def test_what_changes_outcomes_between_greeting_and_opening_takes_another_greeting(
+    start: Start, what: str
+):
+    """Beside the ends of operations it could not be told in its order."""
+    async with start() as sandbox:
+        older = await sandbox.session()
+        newer = await sandbox.connect(greet=False)
+        if what == "a replacement":
+            await older.run("b", "import os\nos._exit(3)")
+        else:
+            begin = pb.BeginTransaction(transaction_id="tx-1", idle_timeout=seconds(60))
+            await older.ask(begin_transaction=begin)
+        newer.send(open=pb.Open(protocol_version=1, purpose=pb.PURPOSE_CONTROL))
+        with pytest.raises(EOFError):
+            await newer.take()
+        third = await sandbox.connect()
+        told = third.hello.replacements if what == "a replacement" else third.hello.transactions
+        assert [each.number for each in told] == [1]
 
 
 async def test_an_operation_goes_on_while_nobody_listens(start: Start):

@@ -74,6 +74,7 @@ class Truth:
             if self.outcomes.get(member) == PENDING:
                 good = self.sandbox.journal[member].operation.state == Operation.STATE_SUCCEEDED
                 self.outcomes[member] = (COMMITTED if good else PARTIAL) if commit else ROLLED_BACK
+                self.sandbox.journal[member].settled = self.outcomes[member]
         state = Transaction.STATE_COMMITTED if commit else Transaction.STATE_ROLLED_BACK
         self.sandbox.transaction(name, state, reason, operation_ids=self.members)
 
@@ -89,7 +90,7 @@ class Truth:
         gone = kept if keep is None else kept[keep:]
         for name in gone:
             self.outcomes[name] = ROLLED_BACK if rewound else LOST
-            self.sandbox.journal[name].effects_lost = not rewound
+            self.sandbox.journal[name].settled = self.outcomes[name]
         running = [
             name
             for name, record in self.sandbox.journal.items()
@@ -157,7 +158,7 @@ class TransactionalLife(Life):
 
     def actions(self) -> list[tuple[Callable[[], Awaitable[None]], int]]:
         """Return what may happen, and how often."""
-        return [*super().actions(), (self.begin, 4), (self.end, 6), (self.idle, 1)]
+        return [*super().actions(), (self.begin, 4), (self.end, 6), (self.idle, 1), (self.unheard, 4)]
 
     def look(self) -> None:
         """No honest sandbox is ever taken for a liar."""
@@ -283,6 +284,16 @@ class TransactionalLife(Life):
         if truth is not None:
             keep = self.random.choice((None, self.random.randint(0, len(truth.kept()))))
             truth.go_back(keep, rewound=keep is not None and self.random.random() < 0.3)
+
+    async def unheard(self) -> None:
+        """Much happens while the link is broken; also while no control plane runs at all."""
+        if self.truth is None:
+            return
+        await self.drop()
+        for _ in range(self.random.randint(2, 8)):
+            await self.random.choice((self.go_on, self.go_on, self.go_on, self.idle, self.replace))()
+        if self.random.random() < 0.3:
+            await self.restart()
 
     # What must hold.
 

@@ -121,16 +121,12 @@ class Ledger:
             hello.last_replaced.CopyFrom(self._replaced[-1])
         hello.transactions.extend(self._changed)
 
-    def catch_up(self, hello: Hello) -> None:
-        """Tell what has happened since ``hello``."""
-        known = hello.last_replaced.number
-        for replaced in self._replaced:
-            if replaced.number > known:
-                self._tell(FromRunner(interpreter_replaced=replaced))
-        known = hello.transactions[-1].number if hello.transactions else 0
-        for changed in self._changed:
-            if changed.number > known:
-                self._tell(FromRunner(transaction_changed=changed))
+    def is_told_in(self, hello: Hello) -> bool:
+        """Whether nothing has happened since ``hello``."""
+        changed = hello.transactions[-1].number if hello.transactions else 0
+        return (self._replaced[-1].number if self._replaced else 0) == hello.last_replaced.number and (
+            self._changed[-1].number if self._changed else 0
+        ) == changed
 
     def _tell_of(self, transaction: Transaction, reason: str) -> None:
         changed = TransactionChanged(

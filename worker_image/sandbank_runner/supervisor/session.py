@@ -190,8 +190,13 @@ class Session:
             )
 
     def catch_up(self, hello: Hello) -> bool:
-        """Tell what has happened since ``hello``; False where the journal has dropped some of it meanwhile."""
-        self.ledger.catch_up(hello)
+        """Tell what has happened since ``hello``; False where only another greeting can.
+
+        That is where the journal has dropped some of it meanwhile, and where the session went back or a transaction
+        changed: told one after the other, outcomes and the ends of operations would not be in their order.
+        """
+        if not self.ledger.is_told_in(hello):
+            return False
         seen = {summary.operation_id: summary.last_sequence for summary in hello.operations}
         return all(
             self._publisher.catch_up(record, seen.get(record.operation.operation_id, 0))
