@@ -175,6 +175,9 @@ class Snapshots:
             ours.close()
             raise
         sleeper = Interpreter(self._loop, ours, live.pumps, self._owner)
+        self.living.add(pid)
+        sleeper.dead.add_done_callback(lambda _: self.living.discard(pid))
+        processes = self._processes.beside(live.pid)  # while the sleeper lies down
         try:
             message = await sleeper.fall_asleep(pid, self._watcher)
         except StartFailed as error:
@@ -183,9 +186,8 @@ class Snapshots:
         if message.header.get("snapshot") != number or self._sleeper_uid not in (None, message.uid):
             self._let_go(sleeper)
             raise _NoSnapshot(refusals.no_snapshot("the interpreter does not make what it should"))
-        self.living.add(pid)
         self._ranks.born(pid, memory_order.LIVE, sleeper.dead)
-        return RestorePoint(number, mark, sleeper, self._processes.beside(live.pid))
+        return RestorePoint(number, mark, sleeper, processes)
 
     def _pid_of(self, answer: Message, number: int, live: Interpreter) -> int:
         header = answer.header
@@ -212,8 +214,6 @@ class Snapshots:
             self._tidying = self._loop.call_later(_TIDYING_SECONDS, self.tidy)
 
     def _died(self, point: RestorePoint) -> None:
-        pid = point.sleeper.pid
-        self.living.discard(pid)
         if self.points.remove(point):  # nobody of ours killed it
             point.sleeper.close()
             self.tidy()
