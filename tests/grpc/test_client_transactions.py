@@ -160,8 +160,9 @@ def test_many_operations_share_a_stream(session: Session) -> None:
         next(event for event in stopped if isinstance(event, Output))
         stopped.cancel()
         assert stopped.result(check=False).state == "CANCELLED"
-        with pytest.raises(reasons.BadField):
+        with pytest.raises(reasons.BadField) as caught:
             stream.run("1", timeout=-1)
+        assert [violation.field for violation in caught.value.violations] == ["execute.timeout"]
         assert stream.run("v").value == 19
 
 

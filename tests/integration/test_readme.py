@@ -55,6 +55,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 EXAMPLE = next(block for block in blocks(ROOT / "README.md") if block.language == "python")
+ROLLBACK = next(block for block in blocks(ROOT / "README.md") if "rollback" in block.text)
 EXAMPLES = [block for page in PAGES for block in blocks(page) if block.tested]
 
 
@@ -102,6 +103,13 @@ def test_the_example_of_the_readme_runs(server: ServerProcess, tmp_path: Path) -
     assert len(EXAMPLE.text.splitlines()) <= 10
     assert_alike(run([sys.executable, "-c", EXAMPLE.text], server, tmp_path), EXAMPLE.output)
     assert (tmp_path / "figures" / "figure-1.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_rollback_takes_five_lines(server: ServerProcess, tmp_path: Path) -> None:
+    """Of what is pasted, without the import; and it is true on each runtime."""
+    lines = [line for line in ROLLBACK.text.splitlines() if line and not line.startswith("from ")]
+    assert len(lines) <= 5
+    assert_alike(run([sys.executable, "-c", ROLLBACK.text], server, tmp_path), ROLLBACK.output)
 
 
 @pytest.mark.parametrize("server", [pytest.param("docker", marks=pytest.mark.engine)], indirect=True)

@@ -55,12 +55,14 @@ def error_from_rejected(rejected: execution_pb2.Rejected) -> SandbankError:
     delay = None
     if rejected.HasField("retry_delay"):
         delay = max(0.0, rejected.retry_delay.ToTimedelta().total_seconds())
+    field = rejected.metadata.get("field", "")
     return error_of(
         _CODE_NAMES.get(rejected.code, "UNKNOWN"),
         rejected.message,
         reason=rejected.reason,
         metadata=rejected.metadata,
         retry_delay=delay,
+        violations=(FieldViolation(field, rejected.message),) if field else (),
     )
 
 
