@@ -72,6 +72,7 @@ FEATURES: Final = (
     "interact",
     "transactions",
     "rewind",
+    "namespace-isolation",
     "workspace-rollback",
 )
 """What works; what is not listed answers NOT_SUPPORTED."""

@@ -373,6 +373,49 @@ def test_a_rewind_cancels_what_runs_and_what_waits(api: Api, keeping: Session) -
     assert value(api, session_id, "x") == "1"
 
 
+def test_names_can_be_changed_beside_each_other(api: Api, session: Session, session_id: str) -> None:
+    """Two at once, each waiting for the other: what both changed is merged once, and the other is told of it."""
+    run(api, session_id, "n = 0")
+    code = (
+        "import os, time\nopen('{me}', 'w').close()\nn = '{me}'; {me} = 1\n"
+        "while not os.path.exists('{other}'): time.sleep(.002)\n"
+    )
+    streams = [
+        api.execution.Execute(
+            execution_pb2.ExecuteRequest(
+                session_id=session_id,
+                code=code.format(me=me, other=other),
+                isolation=transaction_pb2.ISOLATION_NAMESPACE,
+                timeout=Duration(seconds=30),
+            )
+        )
+        for me, other in (("one", "two"), ("two", "one"))
+    ]
+    ends = [list(stream)[-1].finished.operation for stream in streams]
+    assert {end.state for end in ends} == {Operation.STATE_SUCCEEDED}
+    first, second = sorted(ends, key=lambda end: end.outcome)
+    assert (first.outcome, second.outcome) == (
+        Operation.OUTCOME_COMMITTED,
+        Operation.OUTCOME_ROLLED_BACK,
+    )
+    assert "n" in second.conflicting_names
+    assert (
+        value(api, session_id, "[n in globals(), ('one' in globals()) + ('two' in globals())]") == "[True, 1]"
+    )
+    transaction_id = begin(api, session_id)
+    member = run(
+        api,
+        session_id,
+        "n = 'member'",
+        transaction_id=transaction_id,
+        isolation=transaction_pb2.ISOLATION_NAMESPACE,
+    )
+    assert member.outcome == Operation.OUTCOME_PENDING
+    roll_back(api, session_id, transaction_id)
+    assert value(api, session_id, "n != 'member'") == "True"
+    assert outcome(session, member) == "ROLLED_BACK"
+
+
 def test_a_session_without_snapshots_says_so(api: Api, client: Client) -> None:
     """What needs them is refused by name; everything else works."""
     made = api.sessions.CreateSession(

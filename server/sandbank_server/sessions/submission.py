@@ -55,6 +55,8 @@ class Submission:
     @property
     def needs_snapshots(self) -> bool:
         """Whether it cannot be kept to its policy without a copy of the interpreter."""
+        if self.begins:
+            return True
         if self.isolation != transaction_pb2.ISOLATION_PROCESS:
             return False
         return self.tx_policy != transaction_pb2.TX_POLICY_NONE or self.request.include_files

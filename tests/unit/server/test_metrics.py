@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from sandbank.v1 import session_pb2
+from sandbank.v1 import execution_pb2, session_pb2, transaction_pb2
 from sandbank_server.listen import ListenError
 from sandbank_server.observability.metrics import Metrics
 from sandbank_server.observability.metrics_server import MetricsServer
 from sandbank_server.observability.pool_metrics import PoolMetrics, refresh_gauges
+from sandbank_server.observability.session_metrics import SessionMetrics
 from sandbank_server.pool.snapshots import PoolSnapshot
 from sandbank_server.pool.state import PoolState, SandboxState
 
@@ -136,3 +137,33 @@ def test_what_pools_report_is_counted() -> None:
     assert 'sandbank_sandbox_exits_total{cause="other",template="slim"} 1.0' in text
     assert 'sandbank_pool_wait_seconds_count{outcome="granted",template="slim"} 1.0' in text
     assert "forged" not in text
+
+
+def operation(outcome: int, policy: int = 0) -> execution_pb2.Operation:
+    """Return an operation that ended."""
+    return execution_pb2.Operation(
+        state=execution_pb2.Operation.STATE_FAILED, outcome=outcome, tx_policy=policy
+    )
+
+
+def test_outcomes_are_counted_by_policy_and_transactions_by_their_end() -> None:
+    """Of an end only words that are known become a label, whatever a sandbox says; a rollback is counted once."""
+    metrics = Metrics()
+    counted = SessionMetrics(metrics)
+    counted.operation_finished("default", operation(execution_pb2.Operation.OUTCOME_PARTIAL), "")
+    savepoint = transaction_pb2.TX_POLICY_ROLLBACK_ON_FAILURE
+    counted.operation_finished(
+        "default", operation(execution_pb2.Operation.OUTCOME_ROLLED_BACK, savepoint), ""
+    )
+    counted.transaction_ended("default", committed=True, reason="commit")
+    for reason in ("rollback", "idle for too long", "the interpreter died (x)", '"} forged 1\n'):
+        counted.transaction_ended("default", committed=False, reason=reason)
+    counted.rolled_back("default", "rewind")
+    text = metrics.text().decode()
+    outcomes = "sandbank_operation_outcomes_total"
+    assert f'{outcomes}{{outcome="partial",policy="none",tenant="default"}} 1.0' in text
+    assert f'{outcomes}{{outcome="rolled_back",policy="rollback_on_failure",tenant="default"}} 1.0' in text
+    for end in ("committed", "rolled back", "idle", "interpreter died", "other"):
+        assert f'sandbank_transactions_total{{end="{end}",tenant="default"}} 1.0' in text
+    for cause, count in (("operation", 1), ("transaction", 4), ("rewind", 1)):
+        assert f'sandbank_rollbacks_total{{cause="{cause}",tenant="default"}} {count}.0' in text

@@ -12,8 +12,10 @@ from sandbank_server.errors import (
     FilesTooLargeError,
     NoSuchTransactionError,
     OperationIdReusedError,
+    OperationNotFoundError,
     SessionBusyError,
     SessionTerminatedError,
+    SnapshotGoneError,
     SnapshotsDisabledError,
     ThreadsRunningError,
     TransactionOpenError,
@@ -230,7 +232,11 @@ async def test_the_request_covers_the_policy(made: World) -> None:
 async def test_a_session_without_snapshots_says_so_at_the_door(made: World) -> None:
     """What only needs names is let through: a copy of the namespace is no snapshot."""
     session = await made.create(snapshots_disabled=True)
-    for fields in ({"tx_policy": SAVEPOINT}, {"tx_policy": EXPLICIT}):
+    for fields in (
+        {"tx_policy": SAVEPOINT},
+        {"tx_policy": EXPLICIT},
+        {"tx_policy": EXPLICIT, "isolation": NAMESPACE},
+    ):
         with pytest.raises(SnapshotsDisabledError):
             await session.execute(submission(session.session_id, "op", **fields))
     with pytest.raises(SnapshotsDisabledError):
@@ -480,6 +486,60 @@ async def test_a_begin_that_a_killed_control_plane_left_is_rolled_back_by_the_ne
     assert again is not None
     await until(lambda: again.operations.log.transactions.current is None)
     await made.run(again, "op")
+
+
+async def test_a_rewind_takes_back_what_came_later(made: World) -> None:
+    """Those operations are ROLLED_BACK, the count is that of the operation, watchers are told, nothing is lost."""
+    session = await made.create(snapshot_history=4)
+    for name in ("kept", "one", "two"):
+        await made.run(session, name)
+    sandbox = made.sandbox_of(session)
+
+    def go_back(request, _reply) -> bool:
+        if request.HasField("rewind"):
+            sandbox.replace_interpreter(
+                "rewind", restored_operation_id="kept", lost_operation_ids=["one", "two"], rewound=True
+            )
+        return True
+
+    sandbox.answer = go_back
+    sequence = session.events.sequence
+    await session.rewind("kept")
+    assert await outcomes(made, session, "kept", "one", "two") == ["COMMITTED", "ROLLED_BACK", "ROLLED_BACK"]
+    view = session.view()
+    assert (view.execution_count, view.HasField("last_recovery")) == (1, False)
+    assert session.events.sequence > sequence
+    assert (made.observed.rollbacks, made.observed.crashes) == (["rewind"], [])
+    for name in ("one", "two"):
+        with pytest.raises(SnapshotGoneError):
+            await session.rewind(name)
+    with pytest.raises(OperationNotFoundError):
+        await session.rewind("never")
+
+
+async def test_a_rewind_says_what_the_sandbox_says(made: World) -> None:
+    """No snapshot of it is kept any more; and while it goes on nothing else begins."""
+    session = await made.create()
+    await made.run(session, "op")
+    sandbox = made.sandbox_of(session)
+
+    def gone(request, reply) -> bool:
+        if request.HasField("rewind"):
+            reply.failure.reason = "SNAPSHOT_GONE"
+        return True
+
+    sandbox.answer = gone
+    sandbox.holds.add("rewind")
+    rewinding = asyncio.create_task(session.rewind("op"))
+    await until(lambda: bool(sandbox.held))
+    with pytest.raises(SessionBusyError):
+        await session.execute(submission(session.session_id, "meanwhile"))
+    with pytest.raises(SessionBusyError):
+        await begin(session)
+    sandbox.release()
+    with pytest.raises(SnapshotGoneError):
+        await rewinding
+    await made.run(session, "meanwhile")
 
 
 async def test_a_session_that_ends_rolls_its_transaction_back(made: World) -> None:
