@@ -86,6 +86,8 @@ class NamespaceOperation:
         """Names that it bound or deleted; known at its end."""
         self.written: set[str] = set()
         """Names that were written to the session directly while it ran."""
+        self.streams: dict[str, Any] = {}
+        """What it has put in the place of standard streams, by name."""
         self.shown: set[int] = set()
         """Identities of figures shown in it."""
         self.figures: OrderedDict[Any, Any] = OrderedDict()
@@ -103,6 +105,7 @@ class NamespaceOperation:
         self.last = None
         self.branch.let_go()
         self.figures.clear()
+        self.streams.clear()
 
     def forget(self) -> None:
         """Drop what it held besides: the session may have dropped it already."""

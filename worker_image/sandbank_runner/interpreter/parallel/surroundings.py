@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sandbank_runner.interpreter.namespace import Namespace
 from sandbank_runner.interpreter.output import Output
-from sandbank_runner.interpreter.parallel import current, main_module, pyplot, sleeping
+from sandbank_runner.interpreter.parallel import current, main_module, pyplot, redirection, sleeping
 from sandbank_runner.interpreter.parallel.deferred_signals import DeferredSignals
 from sandbank_runner.interpreter.parallel.streams import Streams
 from sandbank_runner.interpreter.parallel.threads import ThreadStarts
@@ -32,6 +32,7 @@ class Surroundings:
             (current.begin, current.end),
             (signals.cover, signals.uncover),
             (streams.cover, streams.uncover),
+            (redirection.cover, redirection.uncover),
             (threads.cover, threads.uncover),
             (cover_module, lambda: main_module.uncover(module)),
             (sleeping.cover, sleeping.uncover),

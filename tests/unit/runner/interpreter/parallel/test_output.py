@@ -161,6 +161,35 @@ def test_figures_are_told_apart(rich_beside: Beside) -> None:
     assert rich_beside.interpreter.ok("plt.get_fignums()").text == "[]"
 
 
+def test_redirection_is_each_ones_own(beside: Beside) -> None:
+    """Of the streams, and of input; what the session's logging handlers write is not redirected, as ever."""
+    beside.interpreter.ok(
+        "import logging, sys\nlogging.basicConfig(stream=sys.stdout, format='%(message)s', force=True)\n"
+        "log = logging.getLogger('x')"
+    )
+    code = (
+        "import contextlib, io, sys\nwith contextlib.redirect_stdout(io.StringIO()) as held{k}:\n"
+        "    for i{k} in range(200): print({k}, i{k})\n    log.warning('logged {k}')\n    input()\n"
+        "print('after {k}')\nsys.stdin = io.StringIO('line {k}\\n')\nsys.stdout is sys.__stdout__, input()"
+    )
+    operations = [beside.begin(code.format(k=k), allow_input=True) for k in range(4)]
+    questions = [beside.message().header for _ in operations]
+    assert beside.ok("print('beside')").stdout == "beside\n"
+    for question in questions:
+        beside.interpreter.send({**question, "type": "input", "text": ""})
+    for k, operation in enumerate(operations):
+        done = beside.finish(operation)
+        assert done.stdout == f"logged {k}\nafter {k}\n"
+        assert done.text == f"(True, 'line {k}')"
+    for k in range(4):
+        lines = "".join(f"{k} {i}\n" for i in range(200))
+        assert beside.interpreter.ok(f"held{k}.getvalue() == {lines!r}").text == "True"
+    assert (
+        beside.interpreter.ok("type(sys).__name__, sys.stdout is sys.__stdout__").text == "('module', True)"
+    )
+    assert beside.interpreter.ok("type(sys.__dict__['stdout']).__name__").text == "'TextIOWrapper'"
+
+
 def test_the_last_value_is_that_of_the_newest_merge(beside: Beside) -> None:
     """``_`` within an operation is what it was when it began."""
     beside.interpreter.ok("'session'")
