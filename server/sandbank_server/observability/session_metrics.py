@@ -14,10 +14,10 @@ _SIGNAL = re.compile(r"SIG[A-Z0-9]{2,10}")
 _CAUSES = ("out of memory", "exited", "timeout", "cancel")
 
 _ENDS = (
-    ("idle", "idle"),
-    ("died", "interpreter died"),
-    ("sandbox", "sandbox lost"),
     ("session ended", "session ended"),
+    ("sandbox was lost", "sandbox lost"),
+    ("interpreter died", "interpreter died"),
+    ("idle", "idle"),
     ("reset", "reset"),
     ("rewind", "rewind"),
     ("rollback", "rolled back"),

@@ -186,7 +186,7 @@ class SandboxSide:
         if self._keeper.state in WITHOUT_SANDBOX:
             self.operations.journal.detach(for_good=True)
             self.operations.end_all("the session had crashed")
-            self._end_transaction("the session had crashed")
+            self._end_transaction("the sandbox was lost")
         elif link is None:
             self.sandbox_lost("the sandbox died while the control plane was away")
         else:
@@ -289,7 +289,7 @@ class SandboxSide:
         sandbox_id = self.record.sandbox_id
         self._hang_up()
         self.operations.end_all(reason)
-        self._end_transaction(reason)
+        self._end_transaction(f"the sandbox was lost: {reason}")
         log = self.operations.log
         unsaved, unsaved_files = self._unsaved_loss()
         lost = unsaved + log.lose_effects()

@@ -156,14 +156,17 @@ def test_outcomes_are_counted_by_policy_and_transactions_by_their_end() -> None:
         "default", operation(execution_pb2.Operation.OUTCOME_ROLLED_BACK, savepoint), ""
     )
     counted.transaction_ended("default", committed=True, reason="commit")
-    for reason in ("rollback", "idle for too long", "the interpreter died (x)", '"} forged 1\n'):
+    reasons = ("rollback", "idle for too long", "the interpreter died (x)", '"} forged 1\n')
+    ours = ("the sandbox was lost: the sandbox died", "the session ended: it was idle for too long")
+    for reason in (*reasons, *ours):
         counted.transaction_ended("default", committed=False, reason=reason)
     counted.rolled_back("default", "rewind")
     text = metrics.text().decode()
     outcomes = "sandbank_operation_outcomes_total"
     assert f'{outcomes}{{outcome="partial",policy="none",tenant="default"}} 1.0' in text
     assert f'{outcomes}{{outcome="rolled_back",policy="rollback_on_failure",tenant="default"}} 1.0' in text
-    for end in ("committed", "rolled back", "idle", "interpreter died", "other"):
+    ends = ("committed", "rolled back", "idle", "interpreter died", "other", "sandbox lost", "session ended")
+    for end in ends:
         assert f'sandbank_transactions_total{{end="{end}",tenant="default"}} 1.0' in text
-    for cause, count in (("operation", 1), ("transaction", 4), ("rewind", 1)):
+    for cause, count in (("operation", 1), ("transaction", 6), ("rewind", 1)):
         assert f'sandbank_rollbacks_total{{cause="{cause}",tenant="default"}} {count}.0' in text
