@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from sandbank_runner.interpreter.namespace import Namespace
 from sandbank_runner.interpreter.output import Output
-from sandbank_runner.interpreter.parallel import current, main_module, pyplot, redirection, sleeping
+from sandbank_runner.interpreter.parallel import current, main_module, pyplot, redirection, sleeping, waiting
 from sandbank_runner.interpreter.parallel.deferred_signals import DeferredSignals
 from sandbank_runner.interpreter.parallel.streams import Streams
 from sandbank_runner.interpreter.parallel.threads import ThreadStarts
@@ -36,6 +36,7 @@ class Surroundings:
             (threads.cover, threads.uncover),
             (cover_module, lambda: main_module.uncover(module)),
             (sleeping.cover, sleeping.uncover),
+            (waiting.cover, waiting.uncover),
             (pyplot.cover, lambda: None),
         )
         self._left: list[Callable[[], None]] = []

@@ -17,6 +17,12 @@ RUNNING = {
     "loop in a coroutine": "async def f():\n    while True: pass\n" + READY + "await f()",
     "asyncio.run": "import asyncio\n" + READY + "asyncio.run(asyncio.sleep(60))",
     "input": READY + "input()",
+    "event": "import threading\n" + READY + "threading.Event().wait()",
+    "queue": "import queue\n" + READY + "queue.Queue().get()",
+    "condition with a timeout": "import threading\nc = threading.Condition()\nwith c:\n    "
+    + READY
+    + "    c.wait(60)",
+    "future": "from concurrent.futures import Future\n" + READY + "Future().result()",
     "repr of the result": READY + "class R:\n    def __repr__(self):\n        while True: pass\nR()",
     "text of the error": READY
     + "class E(Exception):\n    def __str__(self):\n        while True: pass\nraise E",
@@ -113,6 +119,25 @@ def test_code_that_swallows_the_interrupt_is_not_interrupted(beside: Beside) -> 
     assert done.text == "'done'"
     assert not done.header["interrupted"]
     assert beside.interpreter.ok("x").text == "1"
+
+
+def test_conditions_work_as_ever(beside: Beside) -> None:
+    """Between threads of an operation, between operations, with timeouts, and beyond the end of one."""
+    beside.interpreter.ok(
+        "import queue, threading\nq, e, c = queue.Queue(), threading.Event(), threading.Condition()"
+    )
+    getting = beside.begin("first = q.get()\nprint(first)\nq.put('back')\ne.wait()\nfirst")
+    assert beside.ok("q.put('there')").ok
+    beside.output_until(getting, "there")
+    assert beside.ok("q.get()").text == "'back'"
+    assert beside.ok("e.wait(0.01), e.set()").text == "(False, None)"
+    assert beside.finish(getting).text == "'there'"
+    code = (
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "with ThreadPoolExecutor(3) as p: r = list(p.map(str, range(9)))\nb = threading.Barrier(2)\nt = threading.Thread(target=b.wait)\nt.start()\nb.wait()\nt.join()\n''.join(r)"
+    )
+    assert beside.ok(code).text == "'012345678'"
+    assert beside.interpreter.ok("q.put(1)\nq.get(), e.wait(), b.n_waiting").text == "(1, True, 0)"
 
 
 def test_the_next_process_operation_is_interrupted_as_ever(beside: Beside) -> None:
