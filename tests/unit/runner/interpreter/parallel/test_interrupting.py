@@ -134,7 +134,8 @@ def test_conditions_work_as_ever(beside: Beside) -> None:
     assert beside.finish(getting).text == "'there'"
     code = (
         "from concurrent.futures import ThreadPoolExecutor\n"
-        "with ThreadPoolExecutor(3) as p: r = list(p.map(str, range(9)))\nb = threading.Barrier(2)\nt = threading.Thread(target=b.wait)\nt.start()\nb.wait()\nt.join()\n''.join(r)"
+        "with ThreadPoolExecutor(3) as p: r = list(p.map(str, range(9)))\n"
+        "b = threading.Barrier(2)\nt = threading.Thread(target=b.wait)\nt.start()\nb.wait()\nt.join()\n''.join(r)"
     )
     assert beside.ok(code).text == "'012345678'"
     assert beside.interpreter.ok("q.put(1)\nq.get(), e.wait(), b.n_waiting").text == "(1, True, 0)"
