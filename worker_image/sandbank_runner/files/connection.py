@@ -18,15 +18,14 @@ _FRAME_BYTES = 512 * 1024
 _READ_BYTES = 256 * 1024
 
 
-async def serve_connection(sock: socket.socket, read: bytes, start_helper: StartHelper) -> None:
-    """Serve the one request that comes on ``sock``, then close it. ``read`` is what came beyond Open.
+async def serve_connection(sock: socket.socket, start_helper: StartHelper) -> None:
+    """Serve the one request that comes on ``sock``, then close it: nothing beyond Open was read.
 
     Never raises but CancelledError: a connection that breaks off, or the rules, is closed.
     """
     sock.setblocking(False)
     loop = asyncio.get_running_loop()
     frames = FrameReader(_FRAME_BYTES)
-    frames.feed(read)
 
     async def receive() -> ToRunner | None:
         while True:

@@ -24,6 +24,7 @@ from sandbank_runner.supervisor.process_death import describe
 from sandbank_runner.supervisor.publisher import EventPublisher
 from sandbank_runner.supervisor.reaper import Reaper
 from sandbank_runner.supervisor.session import Session
+from sandbank_runner.supervisor.state_connections import StateConnections
 from sandbank_runner.supervisor.sweep import kill_descendants
 from sandbank_runner.supervisor.template_process import TemplateDied, TemplateProcess
 from sandbank_runner.supervisor.user_processes import UserProcesses, start_time
@@ -55,6 +56,7 @@ class Supervisor:
             loop, booted.template_socket, booted.template_pid, lambda how: self.end(EXIT_TEMPLATE, how)
         )
         self._files = FileConnections(loop, self._template, self._reaper)
+        self._states = StateConnections(loop)
         self._workspace = Workspace(loop, self._files)
         self._interpreters = Interpreters(
             loop,
@@ -134,6 +136,7 @@ class Supervisor:
         self._desk.close()
         self._link.close()
         self._workspace.close()
+        self._states.close()
         await self._files.close()
         with contextlib.suppress(TemplateDied, OSError):
             await self._sweep()
@@ -181,9 +184,13 @@ class Supervisor:
                 self._config.orphan_seconds, self.end, 0, "no control plane has come for too long"
             )
 
-    def files_opened(self, sock: socket.socket, read: bytes) -> None:
+    def files_opened(self, sock: socket.socket) -> None:
         """Hand a FILES connection on."""
-        self._files.open(sock, read)
+        self._files.open(sock)
+
+    def state_opened(self, sock: socket.socket, token: str) -> None:
+        """Keep a STATE connection for the request that it is for."""
+        self._states.open(sock, token)
 
     # What the desk asks for.
 

@@ -20,7 +20,10 @@ _READ_BYTES = 64 * 1024
 
 
 class Connection:
-    """Owns ``sock``. ``on_message`` gets each frame's content; ``on_close`` is told once, also of :meth:`close`."""
+    """Owns ``sock``. ``on_message`` gets each frame's content; ``on_close`` is told once, also of :meth:`close`.
+
+    Until it is known what a connection is for, nothing is read beyond a frame: it may be for somebody else.
+    """
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class Connection:
         self._backlog: deque[memoryview] = deque()
         self._backlog_bytes = 0
         self._closed = False
+        self._reads_ahead = False
         sock.setblocking(False)
         loop.add_reader(sock, self._readable)
 
@@ -46,8 +50,9 @@ class Connection:
         return self._closed
 
     def accept_frames_of(self, limit: int) -> None:
-        """Allow frames of up to ``limit`` bytes from now on."""
+        """It is for us: allow frames of up to ``limit`` bytes from now on."""
         self._reader.limit = limit
+        self._reads_ahead = True
 
     def send(self, message: bytes) -> None:
         """Send one frame, at once as far as the socket takes it. Closes a connection that is too far behind."""
@@ -71,10 +76,11 @@ class Connection:
         if self._backlog_bytes > BACKLOG_BYTES:
             self.close()
 
-    def release(self) -> tuple[socket.socket, bytes]:
-        """Give the socket away, with what was read beyond the last frame. The connection counts as closed here."""
+    def release(self) -> socket.socket:
+        """Give the socket away: nothing was read beyond the last frame. The connection counts as closed here."""
+        assert not self._reads_ahead
         self._let_go()
-        return self._sock, self._reader.rest()
+        return self._sock
 
     def close(self) -> None:
         """Close the connection. Idempotent."""
@@ -92,7 +98,7 @@ class Connection:
 
     def _readable(self) -> None:
         try:
-            data = self._sock.recv(_READ_BYTES)
+            data = self._sock.recv(_READ_BYTES if self._reads_ahead else self._reader.missing)
         except BlockingIOError:
             return
         except OSError:

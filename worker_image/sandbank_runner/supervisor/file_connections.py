@@ -46,9 +46,9 @@ class FileConnections:
         """Have the template fork a keeper of the workspace. Raises what ``TemplateProcess.keeper`` raises."""
         return await self._start(self._template.keeper)
 
-    def open(self, sock: socket.socket, read: bytes) -> None:
-        """Serve the request that comes on ``sock``, of which ``read`` was read already; closes it in the end."""
-        task = self._loop.create_task(self._serve(sock, read))
+    def open(self, sock: socket.socket) -> None:
+        """Serve the request that comes on ``sock``; closes it in the end."""
+        task = self._loop.create_task(self._serve(sock))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -64,12 +64,12 @@ class FileConnections:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _serve(self, sock: socket.socket, read: bytes) -> None:
+    async def _serve(self, sock: socket.socket) -> None:
         from sandbank_runner.files.connection import serve_connection
 
         try:
             async with self._places:
-                await serve_connection(sock, read, self._start_helper)
+                await serve_connection(sock, self._start_helper)
         finally:
             sock.close()
 

@@ -45,11 +45,11 @@ class FrameReader:
         del buffer[:end]
         return message
 
-    def rest(self) -> bytes:
-        """Take what was read beyond the last frame."""
-        rest = bytes(self._buffer)
-        self._buffer.clear()
-        return rest
+    @property
+    def missing(self) -> int:
+        """How many bytes lack until there is more to tell: of a frame's length, or of its message."""
+        have = len(self._buffer)
+        return 4 - have if have < 4 else 4 + int(_LENGTH.unpack_from(self._buffer)[0]) - have
 
 
 def frame(message: bytes) -> bytes:

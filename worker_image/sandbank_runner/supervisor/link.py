@@ -12,7 +12,14 @@ from google.protobuf.message import DecodeError
 
 from sandbank_runner.supervisor.connection import Connection
 from sandbank_runner.supervisor.frames import FRAME_BYTES
-from sandbank_runner.v1.runner_pb2 import PURPOSE_CONTROL, PURPOSE_FILES, FromRunner, Hello, ToRunner
+from sandbank_runner.v1.runner_pb2 import (
+    PURPOSE_CONTROL,
+    PURPOSE_FILES,
+    PURPOSE_STATE,
+    FromRunner,
+    Hello,
+    ToRunner,
+)
 
 PROTOCOL_VERSION = 1
 """What this supervisor speaks; there is no older one to serve yet."""
@@ -42,8 +49,11 @@ class Door(Protocol):
     def control_closed(self) -> None:
         """There is no CONTROL connection any more."""
 
-    def files_opened(self, sock: socket.socket, read: bytes) -> None:
-        """A FILES connection was opened; ``read`` came beyond its Open. The socket is the callee's now."""
+    def files_opened(self, sock: socket.socket) -> None:
+        """A FILES connection was opened, of which only its Open was read. The socket is the callee's now."""
+
+    def state_opened(self, sock: socket.socket, token: str) -> None:
+        """Likewise a STATE connection."""
 
 
 class Link:
@@ -115,14 +125,17 @@ class Link:
             message is None
             or message.WhichOneof("message") != "open"
             or message.open.protocol_version != PROTOCOL_VERSION
-            or message.open.purpose not in (PURPOSE_CONTROL, PURPOSE_FILES)
+            or message.open.purpose not in (PURPOSE_CONTROL, PURPOSE_FILES, PURPOSE_STATE)
         ):
             connection.close()
             return
         hello, timer = self._greeted.pop(connection)
         timer.cancel()
         if message.open.purpose == PURPOSE_FILES:
-            self._door.files_opened(*connection.release())
+            self._door.files_opened(connection.release())
+            return
+        if message.open.purpose == PURPOSE_STATE:
+            self._door.state_opened(connection.release(), message.open.token)
             return
         older, self.control = self.control, connection
         if older is not None:

@@ -68,7 +68,7 @@ class Served:
         self.saboteur = saboteur
         ours, theirs = socket.socketpair()
         self.client = Client(ours)
-        self.task = asyncio.create_task(serve_connection(theirs, b"", self.start_helper))
+        self.task = asyncio.create_task(serve_connection(theirs, self.start_helper))
 
     async def start_helper(self) -> FileHelper:
         """Start one."""
@@ -211,7 +211,7 @@ async def test_no_helper_is_an_answer(serve, files: HelperProbe):
 
     ours, theirs = socket.socketpair()
     client = Client(ours)
-    task = asyncio.create_task(serve_connection(theirs, b"", fails))
+    task = asyncio.create_task(serve_connection(theirs, fails))
     await client.request(upload=UPLOAD)
     assert (await client.receive()).file_reply.failure.reason == "SANDBOX_LOST_BEFORE_START"
     await task

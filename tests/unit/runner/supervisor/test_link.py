@@ -29,7 +29,11 @@ class Door:
     def control_closed(self) -> None:
         """Nothing to do."""
 
-    def files_opened(self, sock: socket.socket, read: bytes) -> None:
+    def files_opened(self, sock: socket.socket) -> None:
+        """Close it."""
+        sock.close()
+
+    def state_opened(self, sock: socket.socket, token: str) -> None:
         """Close it."""
         sock.close()
 
