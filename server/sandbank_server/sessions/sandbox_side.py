@@ -1,6 +1,6 @@
 """A session's side towards its sandbox: taking one, finding it again, losing it.
 
-What it hears from it is in ``session_state``, what it is used for in ``session_use``; all are one object.
+What it hears from it is in ``session_core``, what it is used for in ``session_use``; all are one object.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sandbank_server.sessions.background_meter import BackgroundMeter
 from sandbank_server.sessions.ports import SandboxLease
 from sandbank_server.sessions.reattach import find_again
 from sandbank_server.sessions.recovery import recovery_message
-from sandbank_server.sessions.session_state import SessionState
+from sandbank_server.sessions.session_core import SessionCore
 from sandbank_server.sessions.settling import settle
 from sandbank_server.sessions.transaction_ledger import LoggedTransaction
 from sandbank_server.sessions.transactions import roll_back_unclaimed
@@ -31,7 +31,7 @@ _log = structlog.get_logger("sandbank.session")
 _DIAL_AGAIN_SECONDS = 1.0
 
 
-class SandboxSide(SessionState):
+class SandboxSide(SessionCore):
     """A session that takes, finds again and loses its sandbox."""
 
     # A sandbox comes.
