@@ -11,7 +11,8 @@ classes, and functions in containers: see :mod:`sandbank_runner.interpreter.para
 from __future__ import annotations
 
 import functools
-from types import CellType, FunctionType
+from itertools import compress
+from types import BuiltinFunctionType, CellType, FunctionType
 from typing import Any
 
 from sandbank_runner.interpreter.parallel import sleeping
@@ -38,10 +39,13 @@ class Clones:
         self._originals: dict[int, Any] = {}
         """By the address of the clone, which ``_clones`` keeps alive; and so the original is."""
         self._originals[id(sleeping.sleep)] = sleeping.original
-        for name, value in [pair for pair in names.items() if type(pair[1]) in _KINDS]:
-            names[name] = self._cloned(value)
-        for name in [name for name, value in names.items() if value is sleeping.original]:
-            names[name] = sleeping.sleep
+        kinds = set(map(type, names.values()))
+        if not _KINDS.isdisjoint(kinds):
+            for name, value in [pair for pair in names.items() if type(pair[1]) in _KINDS]:
+                names[name] = self._cloned(value)
+        if BuiltinFunctionType in kinds:
+            for name in [name for name, value in names.items() if value is sleeping.original]:
+                names[name] = sleeping.sleep
 
     def __len__(self) -> int:
         return len(self._originals)
@@ -53,7 +57,7 @@ class Clones:
     def drop(self) -> None:
         """Take out of the names the clones that are still there, and forget all."""
         originals, names = self._originals, self._names
-        for name in [name for name, value in names.items() if id(value) in originals]:
+        for name in list(compress(names, map(originals.__contains__, map(id, names.values())))):
             del names[name]
         self._clones.clear()
         originals.clear()

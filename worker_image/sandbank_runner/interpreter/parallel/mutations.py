@@ -36,6 +36,8 @@ class Fingerprints:
         left = _ITEMS
         self._prints: list[tuple[str, Any, bool, _Print]] = []
         """Name, container, whether the print is of all that is in it, and the print."""
+        if _KINDS.isdisjoint(map(type, names.values())):
+            return
         for name, value in names.items():
             if type(value) in _KINDS:
                 is_whole = len(value) <= left

@@ -8,8 +8,10 @@ any other way, by functions that run on the session's own names, show as other o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from operator import is_
+from itertools import chain, compress, repeat
+from operator import is_, is_not
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any, Final
 
@@ -128,16 +130,16 @@ class Ledger:
     def merge(self, changes: Changes) -> None:
         """Make the changes the session's. What they replace is still held by the branch: no code of the user's runs."""
         names = self._namespace.names
-        names.update(changes.bound)
-        for name in changes.deleted:
-            names.pop(name, None)
+        _write(changes, names)
+        if self._known is not None:  # in the same order: so it can be compared fast
+            _write(changes, self._known)
         if changes.annotations:
             known = names.setdefault(_ANNOTATIONS, {})
             if type(known) is dict:
                 known.update(changes.annotations)
+            if self._known is not None:
+                self._known[_ANNOTATIONS] = known
         self._count(changes.touched())
-        if self._known is not None:
-            self._known = dict(names)
 
     def rest(self) -> None:
         """No operation runs any more: from here on anybody may write to the names."""
@@ -159,11 +161,17 @@ def changes_of(branch: Branch) -> Changes:
     """Return what an operation did to its names, with the session's functions in the place of their clones."""
     names, base, clones = branch.names, branch.base, branch.clones
     changes = Changes()
-    for name, found in [pair for pair in names.items() if base.get(pair[0], _MISSING) is not pair[1]]:
-        value = clones.original(found)
+    # As a rule there are the same names in the same order, and new ones after them.
+    is_grown = len(names) >= len(base) and all(map(is_, names, base))
+    were: Iterable[Any] = (
+        chain(base.values(), repeat(_MISSING)) if is_grown else (base.get(name, _MISSING) for name in names)
+    )
+    for name in list(compress(names, map(is_not, names.values(), were))):
+        value = clones.original(names[name])
         if name not in _NEVER_MERGED and base.get(name, _MISSING) is not value:
             changes.bound[name] = value
-    changes.deleted = [name for name in base if name not in names and name not in _NEVER_MERGED]
+    if not is_grown:
+        changes.deleted = [name for name in base if name not in names and name not in _NEVER_MERGED]
     annotations, before = names.get(_ANNOTATIONS), base.get(_ANNOTATIONS)
     if type(annotations) is dict:
         known = before if type(before) is dict else {}
@@ -171,3 +179,9 @@ def changes_of(branch: Branch) -> Changes:
             name: value for name, value in annotations.items() if known.get(name, _MISSING) is not value
         }
     return changes
+
+
+def _write(changes: Changes, names: Names) -> None:
+    names.update(changes.bound)
+    for name in changes.deleted:
+        names.pop(name, None)

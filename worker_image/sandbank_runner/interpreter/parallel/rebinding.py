@@ -11,9 +11,12 @@ operation lead to is looked at first; only where that does not account for all, 
 
 from __future__ import annotations
 
+import builtins
 import ctypes
 import gc
 import sys
+from itertools import compress, repeat
+from operator import is_
 from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, Final
 
@@ -86,9 +89,10 @@ class _Search:
         self._references: dict[int, int] = {}
         """How many references to a function were seen."""
         self._suspended: list[tuple[str, object]] = []
-        for value in names.values():
+        are_functions = map(is_, map(type, names.values()), repeat(FunctionType))
+        for value in compress(names.values(), are_functions):
             self._count(value)
-        self._follow(bound, {id(names), id(home), id(bound), id(sys.modules)})
+        self._follow(bound, {id(names), id(home), id(bound), id(sys.modules), id(vars(builtins))})
 
     def look_everywhere(self) -> None:
         """Find the functions that the names do not lead to."""

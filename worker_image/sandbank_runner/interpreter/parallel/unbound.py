@@ -12,7 +12,7 @@ from __future__ import annotations
 import dis
 import functools
 from collections.abc import Iterator
-from types import CodeType, FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 from sandbank_runner.interpreter.parallel.retained import frame_of
@@ -28,6 +28,8 @@ _mro_of: Any = type.__dict__["__mro__"].__get__
 _GLOBAL_ACCESS = frozenset(
     ["LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "STORE_NAME", "DELETE_NAME"]
 )
+_ATOMS = frozenset([int, float, complex, bool, str, bytes, type(None), range, FunctionType, ModuleType])
+"""Values of these types, and the session's functions, which have clones, lead to nothing."""
 _CONTAINERS = (list, tuple, dict, set)
 _LARGE: Final = 1_000
 _DEPTH: Final = 8
@@ -45,7 +47,7 @@ def find(code: list[CodeType], names: Names, home: Names, interesting: set[str])
         return []
     named = mentioned(code, names)
     found = set()
-    for name, value in list(names.items()):
+    for name, value in [pair for pair in names.items() if type(pair[1]) not in _ATOMS]:
         for label, function_code, attribute in _candidates(name, value, home, named):
             if attribute in named and uses(function_code, interesting):
                 found.add(label)
