@@ -17,6 +17,8 @@ from sandbank.v1 import execution_pb2, file_pb2, info_pb2, pool_pb2, session_pb2
 from sandbank_server import __version__
 from sandbank_server.announce import Announcer
 from sandbank_server.catalog.sql import SqlCatalog
+from sandbank_server.checkpoints.library import CheckpointLibrary
+from sandbank_server.checkpoints.places import open_blobs
 from sandbank_server.clock import SystemClock
 from sandbank_server.config import Settings
 from sandbank_server.grpc_api.binding import bind
@@ -116,8 +118,11 @@ class App:
             on_exit=self._sandbox_exited,
             observer=PoolMetrics(self.metrics),
         )
+        self._blobs = open_blobs(settings.checkpoints, settings.data_dir)
+        self.library = CheckpointLibrary(self._blobs, self.catalog, clock)
         self.sessions = SessionManager(
             SessionServices(
+                library=self.library,
                 pool=self.pools,
                 catalog=self.catalog,
                 clock=clock,
@@ -173,7 +178,7 @@ class App:
             ),
             "ExecutionService": ExecutionService(self.sessions, ids, limits, tokens),
             "FileService": FileService(self.sessions, tokens),
-            "StateService": StateService(self.sessions, limits, tokens),
+            "StateService": StateService(self.sessions, self.library, limits, tokens),
             "PoolService": PoolService(self.pools, settings.default_template, tokens, self._memory_of),
             "InfoService": InfoService(
                 version=__version__,
@@ -269,6 +274,7 @@ class App:
         await self._runtime.close()
         await self._metrics_server.close()
         await self.catalog.close()
+        await self._blobs.close()
         if self._traces is not None:
             await self._traces.close()
 

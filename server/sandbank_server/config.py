@@ -15,7 +15,7 @@ from typing import Final, Literal, Self
 from pydantic import Field, InstanceOf, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from sandbank_server.configuration.groups import Count, Images, Limits
+from sandbank_server.configuration.groups import Checkpoints, Count, Images, Limits
 from sandbank_server.configuration.values import (
     Address,
     Duration,
@@ -128,6 +128,7 @@ class Settings(BaseSettings):
     )
     limits: Limits = Field(default_factory=Limits)
     images: Images = Field(default_factory=Images)
+    checkpoints: Checkpoints = Field(default_factory=Checkpoints)
     templates: dict[str, InstanceOf[TemplateSpec]] = Field(
         default_factory=lambda: dict(SHIPPED_TEMPLATES), description="The kinds of sandbox."
     )

@@ -31,6 +31,9 @@ class IdFactory(Protocol):
     def transaction_id(self) -> str:
         """Return ``tx-`` and 20 characters."""
 
+    def checkpoint_id(self) -> str:
+        """Return ``cp-`` and 20 characters."""
+
     def request_id(self) -> str:
         """Return ``req-`` and 20 characters."""
 
@@ -53,6 +56,10 @@ class SecureIds:
     def transaction_id(self) -> str:
         """See :class:`IdFactory`."""
         return _random("tx-", 20)
+
+    def checkpoint_id(self) -> str:
+        """See :class:`IdFactory`."""
+        return _random("cp-", 20)
 
     def request_id(self) -> str:
         """See :class:`IdFactory`."""

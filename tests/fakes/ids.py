@@ -28,6 +28,10 @@ class CountedIds:
         """See ``IdFactory``."""
         return f"tx-{next(self._others):020d}"
 
+    def checkpoint_id(self) -> str:
+        """See ``IdFactory``."""
+        return f"cp-{next(self._others):020d}"
+
     def request_id(self) -> str:
         """See ``IdFactory``."""
         return f"req-{next(self._others):020d}"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Final
 
 import zstandard
@@ -71,7 +71,7 @@ class ChunkStore:
             raise _unavailable() from error
         return await asyncio.to_thread(_unpack, name, data)
 
-    async def read(self, tenant: str, names: Iterable[str]) -> AsyncIterator[bytes]:
+    async def read(self, tenant: str, names: Iterable[str]) -> AsyncGenerator[bytes, None]:
         """Yield chunks in order, reading a few ahead: memory stays that of :data:`_READ_AHEAD` chunks."""
         ahead: list[asyncio.Task[bytes]] = []
         rest = iter(names)

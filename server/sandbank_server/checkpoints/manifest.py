@@ -1,6 +1,6 @@
 """The manifest of a checkpoint: what there is, in which chunks. Made from what a hostile writer says, so checked here.
 
-Kept as JSON, compressed. The ambient state in it belongs to the loader in the sandbox and is handed back to it as it came.
+Kept as JSON, compressed. The ambient state in it is the loader's, in the sandbox, and is handed back as it came.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _NAME_CHARACTERS: Final = 1000
 _PATH_CHARACTERS: Final = 16 * 1024
 _REASON_CHARACTERS: Final = 500
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
-_FIDELITIES: Final = (
-    checkpoint_pb2.FIDELITY_EXACT,
-    checkpoint_pb2.FIDELITY_RECOMPUTED,
-    checkpoint_pb2.FIDELITY_LOST,
-)
+_FIDELITIES: Final = {
+    "EXACT": checkpoint_pb2.FIDELITY_EXACT,
+    "RECOMPUTED": checkpoint_pb2.FIDELITY_RECOMPUTED,
+    "LOST": checkpoint_pb2.FIDELITY_LOST,
+}
 
 Chunk = tuple[str, int]
 """Name and length."""
@@ -52,12 +52,15 @@ class Manifest:
     execution_count: int = 0
     operation: str = ""
 
-    def chunks(self) -> Iterator[Chunk]:
-        """Yield all chunks in the order in which a restore reads them, each once per use."""
+    def chunks(self, *, with_files: bool = True) -> Iterator[Chunk]:
+        """Yield the chunks in the order in which a restore reads them, each once per use."""
+        if with_files:
+            for file in self.files:
+                yield from file["chunks"]
         for group in self.groups:
-            yield from _chunks_of_group(group)
-        for file in self.files:
-            yield from file["chunks"]
+            yield from group["pickle"]
+            for buffer in group["buffers"]:
+                yield from buffer
 
     @property
     def size_bytes(self) -> int:
@@ -71,9 +74,9 @@ class Manifest:
                 name=variable["name"],
                 type_name=variable["type"],
                 size_bytes=variable["size"],
-                fidelity=variable["fidelity"],
+                fidelity=_FIDELITIES[variable["fidelity"]],
                 reason=variable["reason"],
-                group_id=group["id"],
+                group_id=variable["shares"],
             )
             for group in self.groups
             for variable in group["variables"]
@@ -110,48 +113,63 @@ class Manifest:
 
 
 class ManifestBuilder:
-    """Takes what a writer says, frame by frame. :class:`RunnerViolation` for what no honest one says."""
+    """Takes what a writer says, frame by frame. :class:`RunnerViolation` for what no honest one says.
 
-    def __init__(self) -> None:
+    ``base``: the manifest that it was told of, from which it may keep groups and files.
+    """
+
+    def __init__(self, base: Manifest | None = None) -> None:
         self.manifest = Manifest()
+        self._kept_groups = {group["id"]: group for group in base.groups} if base else {}
+        self._kept_files = {file["path"]: file for file in base.files} if base else {}
         self._chunks = 0
         self._names: set[str] = set()
         self._ids: set[str] = set()
+        self._paths: set[str] = set()
 
-    def add_group(self, header: Mapping[str, Any]) -> bool:
-        """Take a ``group``; return whether it is one of the base's, taken over as it was."""
-        group = {
-            "id": _text(header, "id", 128),
-            "variables": [self._variable(each) for each in _list(header, "variables", VARIABLES)],
-            "pickle": self._chunk_list(header.get("pickle")),
-            "buffers": [self._chunk_list(each) for each in _list(header, "buffers", CHUNKS)],
-        }
-        if group["id"] in self._ids or len(self.manifest.groups) >= GROUPS:
+    def add_group(self, header: Mapping[str, Any]) -> None:
+        """Take a ``group``."""
+        group_id = _text(header, "id", 128)
+        if group_id in self._ids or len(self._ids) >= GROUPS:
             raise RunnerViolation("a group twice, or too many")
-        self._ids.add(group["id"])
-        self.manifest.groups.append(group)
-        return header.get("kept") is True
+        self._ids.add(group_id)
+        if header.get("kept") is True:
+            header = _kept(self._kept_groups, group_id)
+        self.manifest.groups.append(
+            {
+                "id": group_id,
+                "variables": [self._variable(each) for each in _list(header, "variables", VARIABLES)],
+                "uses": [_line(name) for name in _list(header, "uses", VARIABLES)],
+                "pickle": self._chunk_list(header.get("pickle")),
+                "buffers": [self._chunk_list(each) for each in _list(header, "buffers", CHUNKS)],
+            }
+        )
 
     def add_file(self, header: Mapping[str, Any]) -> None:
         """Take a ``file``."""
-        link = header.get("link")
-        if link is not None and not isinstance(link, str):
-            raise RunnerViolation("a link that is none")
-        file = {
-            "path": _text(header, "path", _PATH_CHARACTERS),
-            "mode": _number(header, "mode"),
-            "mtime_ns": _number(header, "mtime_ns"),
-            "size": _number(header, "size"),
-            "sha256": _text(header, "sha256", 64),
-            "link": link,
-            "chunks": self._chunk_list(header.get("chunks")),
-        }
-        if file["sha256"] and _HASH.fullmatch(file["sha256"]) is None:
+        path = _text(header, "path", _PATH_CHARACTERS)
+        if path in self._paths or len(self._paths) >= FILES:
+            raise RunnerViolation("a file twice, or too many")
+        self._paths.add(path)
+        if header.get("kept") is True:
+            header = _kept(self._kept_files, path)
+        link, digest = header.get("link"), _text(header, "sha256", 64)
+        if link is not None:
+            _text(header, "link", _PATH_CHARACTERS)
+        if digest and _HASH.fullmatch(digest) is None:
             raise RunnerViolation("not a hash")
-        if len(self.manifest.files) >= FILES:
-            raise RunnerViolation("too many files")
-        # What more the writer says of a file is the loader's: a tenth of the bound at most.
-        self.manifest.files.append(file)
+        self.manifest.files.append(
+            {
+                "path": path,
+                "mode": _number(header, "mode"),
+                "mtime_ns": _number(header, "mtime_ns"),
+                "size": _number(header, "size"),
+                "sha256": digest,
+                "link": link,
+                "chunks": self._chunk_list(header.get("chunks")),
+                "signature": [_whole(each) for each in _list(header, "signature", 16)],
+            }
+        )
 
     def finish(self, header: Mapping[str, Any]) -> Manifest:
         """Take ``manifest``, the end of the description."""
@@ -166,14 +184,13 @@ class ManifestBuilder:
         manifest.ambient, manifest.packages = ambient, packages
         manifest.python = _text(header, "python", 64)
         manifest.execution_count = _number(header, "execution_count")
-        manifest.operation = _text(header, "operation", 128)
         return manifest
 
     def _variable(self, variable: Any) -> dict[str, Any]:
         if not isinstance(variable, dict):
             raise RunnerViolation("a variable that is none")
         name = _text(variable, "name", _NAME_CHARACTERS)
-        fidelity = variable.get("fidelity")
+        fidelity = _text(variable, "fidelity", 20)
         if name in self._names or fidelity not in _FIDELITIES or len(self._names) >= VARIABLES:
             raise RunnerViolation("a variable twice, too many, or of no fidelity")
         self._names.add(name)
@@ -184,6 +201,7 @@ class ManifestBuilder:
             "fidelity": fidelity,
             "reason": _text(variable, "reason", _REASON_CHARACTERS),
             "digest": _text(variable, "digest", 200),
+            "shares": _text(variable, "shares", 128),
         }
 
     def _chunk_list(self, chunks: Any) -> list[Chunk]:
@@ -195,14 +213,16 @@ class ManifestBuilder:
         return [_chunk(each) for each in chunks]
 
 
-def _chunks_of_group(group: Mapping[str, Any]) -> Iterator[Chunk]:
-    yield from group["pickle"]
-    for buffer in group["buffers"]:
-        yield from buffer
+def _kept(base: Mapping[str, dict[str, Any]], key: str) -> Mapping[str, Any]:
+    found = base.get(key)
+    if found is None:
+        raise RunnerViolation("kept, but not in the base")
+    # The base came through here too; its chunks are tuples since, or lists again from its JSON.
+    return found
 
 
 def _chunk(chunk: Any) -> Chunk:
-    if isinstance(chunk, list) and len(chunk) == 2:
+    if isinstance(chunk, list | tuple) and len(chunk) == 2:
         name, length = chunk
         if (
             isinstance(name, str)
@@ -226,10 +246,17 @@ def _text(fields: Mapping[str, Any], key: str, most: int) -> str:
 
 
 def _number(fields: Mapping[str, Any], key: str) -> int:
-    value = fields.get(key)
+    return _whole(fields.get(key))
+
+
+def _whole(value: Any) -> int:
     if type(value) is not int or not -(2**63) <= value < 2**63:
-        raise RunnerViolation(f"{key} is no number")
+        raise RunnerViolation("not a number")
     return value
+
+
+def _line(value: Any) -> str:
+    return _text({"": value}, "", _NAME_CHARACTERS)
 
 
 def _list(fields: Mapping[str, Any], key: str, most: int) -> list[Any]:

@@ -5,13 +5,17 @@ Memory stays flat: chunks pass a few at a time, each checked against its name.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sandbank_server.checkpoints.chunks import ChunkStore, WrongChunkError
 from sandbank_server.checkpoints.manifest import Manifest, ManifestBuilder
 from sandbank_server.runners.frames import RunnerViolation
+from sandbank_server.runners.link import LinkClosed
 from sandbank_server.runners.state_stream import StateStream
 
 _NAMES_AT_ONCE: Final = 50_000
@@ -21,10 +25,20 @@ _BATCH_BYTES: Final = 8 << 20
 """Chunks that are put together: a store has many hands, and syncs a directory once for all of them."""
 
 _BATCH_CHUNKS: Final = 64
+_STUCK_NAMES: Final = 1000
 
 
 FindBase = Callable[[str], Awaitable[Manifest | None]]
 """Finds the manifest that a writer counts its changes from; None where it is gone, or not this session's."""
+
+
+class WriterFailed(Exception):
+    """There is no checkpoint: the writer says why."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
 
 
 class LoadRefused(Exception):
@@ -44,22 +58,38 @@ class Taken:
     new_bytes: int
 
 
-async def take_in(stream: StateStream, store: ChunkStore, tenant: str, find_base: FindBase) -> Taken:
+class WriterStuck(Exception):
+    """The writer ended, or said nothing more, when it was at ``names``: another one may go on without these."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__(", ".join(names)[:200])
+        self.names = names
+
+
+async def take_in(
+    stream: StateStream,
+    store: ChunkStore,
+    tenant: str,
+    find_base: FindBase,
+    *,
+    skip: Sequence[str] = (),
+    digests: bool = False,
+) -> Taken:
     """Talk to a writer until all chunks of its checkpoint are durable; ``stored`` is still to be said.
 
-    Raises what :class:`StateStream` and :class:`ChunkStore` raise.
+    ``skip``: variables at which earlier writers got stuck. :class:`WriterStuck`, :class:`WriterFailed`, and what
+    :class:`StateStream` and :class:`ChunkStore` raise.
     """
     hello = await stream.header("writer")
-    base = hello.get("base")
-    known = await find_base(base) if isinstance(base, str) and base else None
-    await _tell_base(stream, known)
-    builder = ManifestBuilder()
-    while (header := await stream.header("group", "file", "manifest"))["type"] != "manifest":
-        if header["type"] == "group":
-            builder.add_group(header)
-        else:
-            builder.add_file(header)
-    manifest = builder.finish(header)
+    named = hello.get("base")
+    base = await find_base(named) if isinstance(named, str) and named else None
+    await stream.send_header(
+        {"type": "begin", "known": base is not None, "skip": list(skip), "digests": digests}
+    )
+    if base is not None:
+        await _tell(stream, base)
+        await stream.send_header({"type": "known_ends"})
+    manifest = await _describe(stream, ManifestBuilder(base))
     lengths = dict(manifest.chunks())
     lacking = await store.lacking(tenant, list(lengths))
     for first in range(0, len(lacking), _NAMES_AT_ONCE):
@@ -70,7 +100,9 @@ async def take_in(stream: StateStream, store: ChunkStore, tenant: str, find_base
     size = 0
     for name in lacking:
         data = await stream.receive()
-        if not isinstance(data, bytes) or len(data) != lengths[name]:
+        if not isinstance(data, bytes):
+            raise _failed(data)
+        if len(data) != lengths[name]:
             raise RunnerViolation("not the chunk that was asked for")
         batch[name] = data
         size += len(data)
@@ -79,6 +111,32 @@ async def take_in(stream: StateStream, store: ChunkStore, tenant: str, find_base
             batch, size = {}, 0
     new_bytes += await _put(store, tenant, batch)
     return Taken(manifest, new_bytes)
+
+
+async def _describe(stream: StateStream, builder: ManifestBuilder) -> Manifest:
+    """Hear the description to its end."""
+    at: list[str] = []
+    while True:
+        try:
+            header = await stream.header("at", "group", "file", "manifest", "failed")
+        except (LinkClosed, TimeoutError) as error:
+            if at:
+                raise WriterStuck(at) from error
+            raise
+        kind = header["type"]
+        if kind == "at":
+            names = header.get("names")
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                raise RunnerViolation("names that are none")
+            at = names[:_STUCK_NAMES]
+        elif kind == "group":
+            builder.add_group(header)
+        elif kind == "file":
+            builder.add_file(header)
+        elif kind == "failed":
+            raise _failed(header)
+        else:
+            return builder.finish(header)
 
 
 async def hand_out(
@@ -101,34 +159,39 @@ async def hand_out(
             "python": manifest.python,
             "packages": manifest.packages,
             "execution_count": manifest.execution_count,
-            "operation": manifest.operation,
         }
     )
-    for group in manifest.groups:
-        await stream.send_header({"type": "group", **group})
-    for file in manifest.files:
-        await stream.send_header({"type": "file", **file})
+    await _tell(stream, manifest)
     await stream.send_header({"type": "chunks_follow"})
-    async for data in store.read(tenant, (name for name, _ in manifest.chunks())):
-        await stream.send_data(data)
-    answer = await stream.header("loaded", "refused")
+    wanted = (name for name, _ in manifest.chunks(with_files=not verify))
+    answered = asyncio.ensure_future(stream.header("loaded", "refused"))
+    try:
+        async with aclosing(store.read(tenant, wanted)) as chunks:
+            async for data in chunks:
+                if answered.done():  # it may refuse before it has taken all
+                    break
+                with contextlib.suppress(LinkClosed):
+                    await stream.send_data(data)
+        answer = await answered
+    finally:
+        answered.cancel()
+        await asyncio.gather(answered, return_exceptions=True)
     if answer["type"] == "refused":
         raise LoadRefused(str(answer.get("reason"))[:100], str(answer.get("message"))[:500])
     return answer
 
 
-async def _tell_base(stream: StateStream, base: Manifest | None) -> None:
-    if base is not None:
-        try:
-            await stream.send_header({"type": "begin", "groups": base.groups, "files": base.files})
-        except ValueError:  # over a header's bound: everything is written anew then
-            pass
-        else:
-            return
-    await stream.send_header(_NO_BASE)
+async def _tell(stream: StateStream, manifest: Manifest) -> None:
+    for group in manifest.groups:
+        await stream.send_header({"type": "group", **group})
+    for file in manifest.files:
+        await stream.send_header({"type": "file", **file})
 
 
-_NO_BASE: Final[dict[str, Any]] = {"type": "begin", "groups": None, "files": None}
+def _failed(header: Mapping[str, Any]) -> Exception:
+    if header.get("type") != "failed":
+        return RunnerViolation("a chunk was due")
+    return WriterFailed(str(header.get("reason"))[:100], str(header.get("message"))[:500])
 
 
 async def _put(store: ChunkStore, tenant: str, batch: dict[str, bytes]) -> int:

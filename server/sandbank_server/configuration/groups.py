@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from datetime import timedelta
 from typing import Annotated, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from sandbank_server.configuration.values import Duration, FilePath, Size
 from sandbank_server.templates.options import default_cache_directory
@@ -127,3 +128,37 @@ class Images(BaseModel):
     debian_mirror: str = Field(
         default="", description="Where the base's packages come from otherwise. Empty: Debian's own."
     )
+
+
+class Checkpoints(BaseModel):
+    """Where checkpoints are kept, and how many."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    store: str = Field(
+        default="",
+        description="Where their content lies: a directory, or s3://BUCKET/PREFIX. Empty: in data_dir.",
+    )
+    s3_endpoint: str = Field(
+        default="", description="The address of an S3 store other than Amazon's, http://HOST:PORT."
+    )
+    s3_region: str = Field(default="us-east-1", description="Its region.")
+    s3_access_key_id: str = Field(
+        default="", description="Its key. Empty: what the environment or the machine's role gives."
+    )
+    s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="The key's secret.")
+    keep_automatic: Count = Field(
+        default=2, description="Checkpoints of a session kept of those that its policy made, the newest."
+    )
+    core_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.1, description="The part of a core that the checkpoints of one session may take."
+    )
+    collect_every: Duration = Field(
+        default=timedelta(hours=1), description="How often content that no checkpoint needs is removed."
+    )
+
+    @model_validator(mode="after")
+    def _a_place(self) -> Self:
+        if "://" in self.store and not re.fullmatch(r"s3://[a-z0-9.-]{3,63}(/[A-Za-z0-9._/-]*)?", self.store):
+            raise ValueError("checkpoints.store: a directory, or s3://BUCKET/PREFIX")
+        return self

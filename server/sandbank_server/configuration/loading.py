@@ -18,13 +18,17 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from sandbank_server.config import ENV_PREFIX, GROUP_SEPARATOR, Settings
-from sandbank_server.configuration.groups import Images, Limits
+from sandbank_server.configuration.groups import Checkpoints, Images, Limits
 from sandbank_server.templates.errors import TemplateConfigError
 from sandbank_server.templates.settings import templates_from_mapping
 
 CONFIG_VARIABLE: Final = f"{ENV_PREFIX}CONFIG"
 FILE_NAME: Final = "sandbank.toml"
-GROUPS: Final[Mapping[str, type[BaseModel]]] = {"limits": Limits, "images": Images}
+GROUPS: Final[Mapping[str, type[BaseModel]]] = {
+    "limits": Limits,
+    "images": Images,
+    "checkpoints": Checkpoints,
+}
 _PATHS: Final = frozenset(
     {"data_dir", "seccomp_profile", "tls_certificate", "tls_key", "ready_file", "images.cache_dir"}
 )

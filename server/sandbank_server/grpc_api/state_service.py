@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from sandbank.v1 import state_pb2
+from datetime import datetime
 
+from sandbank.v1 import checkpoint_pb2, state_pb2
+
+from sandbank_server.catalog.base import CheckpointKey, CheckpointRecord
+from sandbank_server.checkpoints.library import CheckpointLibrary
+from sandbank_server.checkpoints.messages import checkpoint_message
 from sandbank_server.errors import BadFieldError
 from sandbank_server.grpc_api import validation as check
 from sandbank_server.grpc_api.call import CallContext
@@ -19,10 +24,17 @@ _BESIDE_THE_VALUE_BYTES = 128 * 1024
 
 
 class StateService:
-    """The servicer. Writing variables, checkpoints, Complete and Inspect are not built yet."""
+    """The servicer. Writing variables, Complete and Inspect are not built yet."""
 
-    def __init__(self, sessions: SessionManager, limits: RequestLimits, tokens: PageTokens) -> None:
+    def __init__(
+        self,
+        sessions: SessionManager,
+        library: CheckpointLibrary,
+        limits: RequestLimits,
+        tokens: PageTokens,
+    ) -> None:
         self._sessions = sessions
+        self._library = library
         self._tokens = tokens
         self._value_bytes = min(VALUE_BYTES, limits.message_bytes - _BESIDE_THE_VALUE_BYTES)
 
@@ -72,6 +84,62 @@ class StateService:
         return state_pb2.GetVariableResponse(
             variable=found.variables[0], data=found.data, mime_type=found.mime_type, as_of=found.as_of
         )
+
+    async def Checkpoint(
+        self, request: state_pb2.CheckpointRequest, call: CallContext
+    ) -> state_pb2.CheckpointResponse:
+        """Save the state of a session."""
+        check.check_id(request.session_id, "session_id")
+        request_id = check.check_optional_id(request.request_id, "request_id")
+        labels = check.check_labels(request.labels)
+        session = await self._sessions.usable(call.tenant, request.session_id)
+        record = await session.checkpoint(request_id, labels, verify=request.verify)
+        return state_pb2.CheckpointResponse(checkpoint=await self._whole(record))
+
+    async def Restore(
+        self, request: state_pb2.RestoreRequest, call: CallContext
+    ) -> state_pb2.RestoreResponse:
+        """Replace the state of a session by a checkpoint's."""
+        check.check_id(request.session_id, "session_id")
+        check.check_id(request.checkpoint_id, "checkpoint_id")
+        session = await self._sessions.usable(call.tenant, request.session_id)
+        report = await session.restore(request.checkpoint_id, allow_lost=request.allow_lost)
+        return state_pb2.RestoreResponse(session=session.view(), report=report)
+
+    async def GetCheckpoint(
+        self, request: state_pb2.GetCheckpointRequest, call: CallContext
+    ) -> state_pb2.GetCheckpointResponse:
+        """Read a checkpoint with all that is in it."""
+        checkpoint_id = check.check_id(request.checkpoint_id, "checkpoint_id")
+        record = await self._library.get(call.tenant, checkpoint_id)
+        return state_pb2.GetCheckpointResponse(checkpoint=await self._whole(record))
+
+    async def ListCheckpoints(
+        self, request: state_pb2.ListCheckpointsRequest, call: CallContext
+    ) -> state_pb2.ListCheckpointsResponse:
+        """List a page of a session's checkpoints, the newest first."""
+        session_id = check.check_optional_id(request.session_id, "session_id")
+        size = check.check_page_size(request.page_size)
+        scope = ["checkpoints", call.tenant, session_id]
+        cursor = self._tokens.read(scope, request.page_token)
+        after = CheckpointKey(datetime.fromisoformat(cursor[0]), cursor[1]) if cursor else None
+        found = await self._library.list(call.tenant, session_id, size + 1, after)
+        more = ""
+        if len(found) > size:
+            last = found[size - 1]
+            more = self._tokens.make(scope, [last.create_time.isoformat(), last.checkpoint_id])
+        messages = [checkpoint_message(record) for record in found[:size]]
+        return state_pb2.ListCheckpointsResponse(checkpoints=messages, next_page_token=more)
+
+    async def DeleteCheckpoint(
+        self, request: state_pb2.DeleteCheckpointRequest, call: CallContext
+    ) -> state_pb2.DeleteCheckpointResponse:
+        """Forget a checkpoint."""
+        await self._library.delete(call.tenant, check.check_id(request.checkpoint_id, "checkpoint_id"))
+        return state_pb2.DeleteCheckpointResponse()
+
+    async def _whole(self, record: CheckpointRecord) -> checkpoint_pb2.Checkpoint:
+        return checkpoint_message(record, await self._library.manifest(record))
 
     async def _variables(self, call: CallContext, session_id: str) -> SessionVariables:
         return SessionVariables(await self._sessions.usable(call.tenant, session_id))

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from contextvars import Context
+from typing import Any, TypeVar
 
 import structlog
 
 _log = structlog.get_logger("sandbank.session")
+_T = TypeVar("_T")
 
 
-def spawn(work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+def spawn(work: Coroutine[None, None, _T], name: str) -> asyncio.Task[_T]:
     """Start a task in an empty context, so that its log lines do not carry a call's request id for ever.
 
     What it raises is logged when it ends, whether or not somebody waits for it.
@@ -21,7 +23,7 @@ def spawn(work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
     return task
 
 
-def _look_at(task: asyncio.Task[None]) -> None:
+def _look_at(task: asyncio.Task[Any]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.debug("a background task failed", task=task.get_name(), exc_info=error)
 
@@ -30,9 +32,9 @@ class Tasks:
     """The tasks of one session that end with it at the latest."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
-    def start(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+    def start(self, work: Coroutine[None, None, _T], name: str) -> asyncio.Task[_T]:
         """Start a task."""
         task = spawn(work, name)
         self._tasks.add(task)

@@ -65,6 +65,8 @@ class LogEntry:
     tx_policy: int = transaction_pb2.TX_POLICY_NONE
     isolation: int = transaction_pb2.ISOLATION_PROCESS
     transaction_id: str = ""
+    rank: int = 0
+    """Its place in the order in which operations finished, from 1; 0 before."""
 
 
 def summarize(operation: execution_pb2.Operation) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator
 from typing import cast
 
@@ -30,6 +31,9 @@ class LogState:
         self._files = UploadedFiles()
         self._entries: dict[str, LogEntry] = {}
         self._order: list[str] = []
+        self._finished = 0
+        self._covers: list[tuple[int, str]] = []
+        """Checkpoints by the rank of the newest operation whose effects they have, each greater than the one before."""
 
     # Reading.
 
@@ -74,7 +78,34 @@ class LogState:
             and not entry.before_reset
         ]
 
+    def rank_of(self, operation_id: str) -> int:
+        """Return the rank of a state that has the effects up to an operation's; 0 for the state before any."""
+        entry = self._entries.get(operation_id)
+        return 0 if entry is None else entry.rank
+
+    def covered(self, operation_id: str) -> frozenset[str]:
+        """Return the operations whose effects a state has that was written after this one finished."""
+        rank = self.rank_of(operation_id)
+        return frozenset(name for name, entry in self._entries.items() if 0 < entry.rank <= rank)
+
+    def durable_checkpoint_of(self, entry: LogEntry) -> str:
+        """Return the first durable checkpoint that has an operation's effects, empty where there is none."""
+        if not entry.rank or entry.outcome not in KEPT_EFFECT:
+            return ""
+        at = bisect_left(self._covers, (entry.rank, ""))
+        return self._covers[at][1] if at < len(self._covers) else ""
+
     # Changing.
+
+    def _finish(self, entry: LogEntry) -> None:
+        self._finished += 1
+        entry.rank = self._finished
+        entry.finished = entry.started = True
+
+    def _cover(self, operation_id: str, checkpoint_id: str) -> None:
+        rank = self.rank_of(operation_id)
+        if not self._covers or rank > self._covers[-1][0]:
+            self._covers.append((rank, checkpoint_id))
 
     def _add(self, operation_id: str, digest: str, create_time_us: int, terms: Terms) -> LogEntry:
         entry = self._entries[operation_id] = LogEntry(len(self._order), digest, create_time_us)
@@ -158,7 +189,7 @@ class LogState:
             entry = self._entries[name]
             entry.state, entry.outcome = _state(fields["st"]), _outcome(fields["oc"])
             entry.last_sequence, entry.record = _number(fields["q"]), at
-            entry.finished = entry.started = True
+            self._finish(entry)
             self._end_unopened(name)
         elif kind == "o":
             operation_ids = fields["ops"]
@@ -170,6 +201,8 @@ class LogState:
             self._remove(name)
         elif kind == "r":
             self._mark_reset()
+        elif kind == "c":
+            self._cover(name, str(fields["cp"]))
         elif kind in ("ta", "t"):
             self._replay_transaction(kind, fields)
         else:

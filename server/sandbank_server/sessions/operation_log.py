@@ -74,6 +74,7 @@ class OperationLog(LogState):
         operation.state = entry.state if entry.finished or not entry.started else _Operation.STATE_RUNNING
         if entry.finished:
             operation.outcome = entry.outcome
+            operation.durable_checkpoint_id = self.durable_checkpoint_of(entry)
         return operation
 
     def _summary_of(self, operation_id: str, entry: LogEntry) -> bytes:
@@ -155,7 +156,7 @@ class OperationLog(LogState):
         entry = self._entries[name]
         entry.state, entry.last_sequence = operation.state, last_sequence
         entry.outcome = self._outcome_now(entry, operation)
-        entry.finished = entry.started = True
+        self._finish(entry)
         self._end_unopened(name)
         summary = summarize(operation)
         line = b'{"k":"e","op":"%b","st":%d,"oc":%d,"q":%d,"r":"%b"}\n' % (
@@ -204,6 +205,11 @@ class OperationLog(LogState):
         """Record that the user ended the state, so that a later loss does not count what came before."""
         self._mark_reset()
         self._note({"k": "r"})
+
+    def cover(self, operation_id: str, checkpoint_id: str) -> None:
+        """Record that a checkpoint is durable, of the state that has the effects up to an operation's."""
+        self._cover(operation_id, checkpoint_id)
+        self._note({"k": "c", "op": operation_id, "cp": checkpoint_id})
 
     def upload(self, path: str) -> None:
         """Record a file that came in through the API, so that a recovery can name it when it is lost."""

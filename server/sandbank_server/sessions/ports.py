@@ -9,6 +9,7 @@ from typing import Protocol
 from sandbank.v1 import execution_pb2
 
 from sandbank_server.catalog.base import Catalog
+from sandbank_server.checkpoints.library import CheckpointLibrary
 from sandbank_server.clock import Clock
 from sandbank_server.ids import IdFactory
 from sandbank_server.runners.link import RunnerLink
@@ -92,5 +93,7 @@ class SessionServices:
     ids: IdFactory
     observer: SessionObserver
     log_directory: str
+    library: CheckpointLibrary | None = None
+    """None: this server keeps no checkpoints."""
     limits: SessionLimits = field(default_factory=SessionLimits)
     on_ended: Callable[[str, str], None] = lambda _tenant, _session_id: None

@@ -1,4 +1,6 @@
-"""One session: its changes and its end. Its use is in ``session_use``, what it has of its sandbox in ``sandbox_side``.
+"""One session: its changes and its end.
+
+Its use is in ``session_use`` and ``session_state``, what it has of its sandbox in ``sandbox_side``.
 
 A session is used from the event loop only. Deciding is synchronous; what must wait (a reset, a new sandbox) holds
 ``_changing``, so that two of them never interleave. Its end does not wait for them. What has to go through once it was
@@ -23,19 +25,18 @@ from sandbank_server.errors import (
     SnapshotsDisabledError,
     StoreUnavailableError,
 )
-from sandbank_server.runners.checks import version_of
-from sandbank_server.runners.link import LinkClosed, RequestFailed
+from sandbank_server.runners.link import LinkClosed, RequestFailed, RunnerLink
 from sandbank_server.sessions.background import spawn
 from sandbank_server.sessions.log_entry import KEPT_EFFECT
 from sandbank_server.sessions.refusals import refusal
 from sandbank_server.sessions.sandbox_side import WITHOUT_SANDBOX
-from sandbank_server.sessions.session_use import SessionUse
+from sandbank_server.sessions.session_state import SessionState
 
 _State = session_pb2.Session
 _ENDED = _State.STATE_TERMINATED
 
 
-class Session(SessionUse):
+class Session(SessionState):
     """One session: a record, the operations, and the sandbox that serves it."""
 
     # Changing.
@@ -142,29 +143,10 @@ class Session(SessionUse):
             )
 
     async def _reset_crashed(self) -> None:
-        services = self._services
-        lease = await services.pool.acquire(self.record.template, self.session_id, services.limits.pool_wait)
-        link = await self._assign(lease)
-        gone = self.record.has_secret_env and not self._secret_env
-        fields = {
-            "state": _State.STATE_ACTIVE,
-            "state_detail": "secret_env is gone: it is kept nowhere" if gone else "",
-            "sandbox_id": lease.sandbox_id,
-            "generation": self.record.generation + 1,
-            "execution_count": 0,
-            "python_version": version_of(link.hello),
-        }
-        self.operations.log.reset()
-        try:
-            # Before anything can run in it: after a kill right now the sandbox must be known as this session's.
-            await self._keeper.save_with(**fields)
-            self._check_ended()
-        except BaseException:
-            link.hang_up()
-            await services.pool.retire(lease.sandbox_id, "its session could not take it")
-            raise
-        self._keeper.change(**fields)
-        self._listen_to(link)
+        async def nothing(_link: RunnerLink) -> None:
+            """It is pristine as it comes."""
+
+        await self._into_fresh_sandbox(nothing)
 
     # Ending.
 

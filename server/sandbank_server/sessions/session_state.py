@@ -1,37 +1,36 @@
-"""What a session is, and what its sandbox says of it: events, deaths of interpreters, transactions, losses."""
+"""A session's state as a whole: saved in checkpoints, brought back from them."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
-import structlog
-from sandbank.v1 import execution_pb2, session_pb2, transaction_pb2
-from sandbank_runner.v1 import runner_pb2
+from sandbank.v1 import checkpoint_pb2, session_pb2
 
-from sandbank_server.catalog.base import SessionRecord
-from sandbank_server.errors import SessionTerminatedError
-from sandbank_server.runners.checks import reason_of
-from sandbank_server.sessions.background import Tasks
-from sandbank_server.sessions.background_meter import BackgroundMeter
-from sandbank_server.sessions.log_entry import KEPT_EFFECT
-from sandbank_server.sessions.mirror import Mirror, Replaced
+from sandbank_server.catalog.base import CheckpointRecord, SessionRecord
+from sandbank_server.checkpoints.library import CheckpointLibrary
+from sandbank_server.checkpoints.manifest import Manifest
+from sandbank_server.errors import (
+    CheckpointNotFoundError,
+    RequestIdReusedError,
+    SessionBusyError,
+    StoreUnavailableError,
+)
+from sandbank_server.runners.checks import version_of
+from sandbank_server.runners.link import RunnerLink
 from sandbank_server.sessions.operation_log import OperationLog
-from sandbank_server.sessions.operations import Operations
 from sandbank_server.sessions.ports import SessionServices
-from sandbank_server.sessions.reattach import Breaks
-from sandbank_server.sessions.record_keeper import RecordKeeper
-from sandbank_server.sessions.recovery import recovery_message, tells_of
-from sandbank_server.sessions.session_events import SessionEvents
-from sandbank_server.sessions.transaction_ledger import ASKED_FOR, LoggedTransaction
+from sandbank_server.sessions.session_use import SessionUse
+from sandbank_server.sessions.state_transfer import Written, load_state, write_state
 
-_Operation = execution_pb2.Operation
-_Transaction = transaction_pb2.Transaction
-_log = structlog.get_logger("sandbank.session")
+_State = session_pb2.Session
 
 
-class SessionState:
-    """One session's record, operations and transactions. Implements ``runners.link.LinkSink``."""
+class SessionState(SessionUse):
+    """A session whose state can be saved and brought back."""
 
     def __init__(
         self,
@@ -40,183 +39,211 @@ class SessionState:
         log: OperationLog,
         secret_env: Mapping[str, str] | None = None,
     ) -> None:
-        clock = services.clock
-        self.operations = Operations(
-            record.session_id, log, services.limits.operation_queue, clock.now, self._operation_finished
+        super().__init__(record, services, log, secret_env)
+        self._checkpointing = asyncio.Lock()
+
+    @property
+    def _library(self) -> CheckpointLibrary:
+        library = self._services.library
+        if library is None:
+            raise StoreUnavailableError("this server keeps no checkpoints")
+        return library
+
+    # Saving.
+
+    async def checkpoint(
+        self, request_id: str, labels: Mapping[str, str], *, verify: bool, automatic: bool = False
+    ) -> CheckpointRecord:
+        """Save the state as it is committed now; return once that is durable. One at a time, in order.
+
+        Goes through, once begun, also when the caller is cancelled. :class:`RequestIdReusedError`,
+        :class:`SessionBusyError`, :class:`StoreUnavailableError`, and what :meth:`usable` raises.
+        """
+        self._check_alive()
+        work = self._tasks.start(
+            self._checkpoint(request_id, dict(labels), verify=verify, automatic=automatic), "checkpoint"
         )
-        first = max(record.event_sequence, int(clock.now().timestamp() * 1e6))
-        self.events = SessionEvents(first, clock.now)
-        self._keeper = RecordKeeper(record, services.catalog, self.events, lambda: self.open_transaction_id)
-        self._mirror = Mirror(log)
-        self._services = services
-        self._secret_env = dict(secret_env or {})
-        self._changing = asyncio.Lock()
-        self._breaks = Breaks(clock)
-        self._meter = BackgroundMeter(clock.monotonic)
-        self._uses = 0
-        self._counted = 0
-        self._counts_on = ""
-        self._traces: dict[str, str] = {}
-        self._tasks = Tasks()
-        self._ending: asyncio.Task[None] | None = None
+        return await asyncio.shield(work)
 
-    # Reading.
+    async def _checkpoint(
+        self, request_id: str, labels: Mapping[str, str], *, verify: bool, automatic: bool
+    ) -> CheckpointRecord:
+        async with self._checkpointing:
+            made = await self._library.made_by(self.record.tenant, request_id)
+            if made is not None:
+                if made.session_id != self.session_id:
+                    raise RequestIdReusedError(
+                        f"request id {request_id} made a checkpoint of another session", resource=request_id
+                    )
+                return made
+            link = await self.usable()
+            with self.in_use():
+                saved = await self._save_state(link, request_id, labels, verify=verify, automatic=automatic)
+                if verify:
+                    saved = await self._verify(link, saved)
+            return saved
 
-    @property
-    def record(self) -> SessionRecord:
-        """Its record as it is now."""
-        return self._keeper.record
+    async def _save_state(
+        self, link: RunnerLink, request_id: str, labels: Mapping[str, str], *, verify: bool, automatic: bool
+    ) -> CheckpointRecord:
+        services, tenant = self._services, self.record.tenant
+        checkpoint_id = services.ids.checkpoint_id()
+        began = services.clock.monotonic()
+        kept: list[CheckpointRecord] = []
 
-    @property
-    def session_id(self) -> str:
-        """Its id."""
-        return self.operations.session_id
-
-    @property
-    def ended(self) -> bool:
-        """Whether it is terminated."""
-        return self._keeper.state == session_pb2.Session.STATE_TERMINATED
-
-    def view(self) -> session_pb2.Session:
-        """Return it as clients see it."""
-        return self._keeper.view()
-
-    @property
-    def open_transaction_id(self) -> str:
-        """The explicit transaction that is open, or empty."""
-        current = self.operations.log.transactions.current
-        return "" if current is None or current.state == ASKED_FOR else current.transaction_id
-
-    def watch(self, after: int) -> AsyncGenerator[session_pb2.SessionEvent, None]:
-        """Yield its events (see :meth:`SessionEvents.watch`)."""
-        return self.events.watch(after, self.view)
-
-    def _check_ended(self) -> None:
-        if self.ended:
-            raise SessionTerminatedError(f"session {self.session_id} has ended", resource=self.session_id)
-
-    # What the sandbox says.
-
-    def on_events(self, events: runner_pb2.Events) -> None:
-        """See :class:`LinkSink`."""
-        self.operations.take_events(events)
-
-    def on_background(self, background: runner_pb2.Background) -> None:
-        """See :class:`LinkSink`."""
-        self._meter.check(background)
-        output = session_pb2.BackgroundOutput(
-            stream=background.stream,  # type: ignore[arg-type]
-            data=background.data,
-            dropped_bytes=background.dropped_bytes,
-        )
-        self.events.publish(background_output=output)
-
-    def on_interpreter_replaced(self, replaced: runner_pb2.InterpreterReplaced) -> None:
-        """See :class:`LinkSink`."""
-        self._replaced(self._mirror.replaced(replaced))
-
-    def on_transaction_changed(self, changed: runner_pb2.TransactionChanged) -> None:
-        """See :class:`LinkSink`."""
-        transaction = self._mirror.transaction_changed(changed, self._keeper.execution_count)
-        self._transaction_changed(transaction)
-
-    def _replaced(self, replaced: Replaced) -> None:
-        observer, tenant = self._services.observer, self._keeper.tenant
-        _log.info(
-            "interpreter replaced",
-            reason=replaced.reason,
-            lost_operations=len(replaced.lost),
-            **self._keeper.names(),
-        )
-        if replaced.execution_count is None:
-            self._counts_on = replaced.under
-        else:
-            self._keeper.change(execution_count=replaced.execution_count)
-        if replaced.rewound:
-            observer.rolled_back(tenant, "rewind")
-        else:
-            observer.interpreter_crashed(tenant, replaced.reason)
-        if replaced.recovered:
-            self._recovered(replaced.reason, list(replaced.lost), [])
-
-    def _transaction_changed(self, transaction: LoggedTransaction) -> None:
-        if transaction.ended:
-            self._transaction_ended(transaction)
-        self._keeper.announce()
-
-    def _transaction_ended(self, transaction: LoggedTransaction) -> None:
-        if transaction.state == _Transaction.STATE_ROLLED_BACK:
-            if transaction.begin_time_us:
-                self._keeper.change(execution_count=transaction.base_count)
-            _log.info(
-                "transaction rolled back",
-                transaction_id=transaction.transaction_id,
-                reason=transaction.reason,
-                **self._keeper.names(),
+        async def keep(written: Written) -> None:
+            manifest = written.taken.manifest
+            record = CheckpointRecord(
+                tenant=tenant,
+                checkpoint_id=checkpoint_id,
+                session_id=self.session_id,
+                create_time=services.clock.now(),
+                wall_time=timedelta(seconds=services.clock.monotonic() - began),
+                size_bytes=manifest.size_bytes,
+                new_bytes=written.taken.new_bytes,
+                execution_count=manifest.execution_count,
+                last_operation_id=written.as_of_operation_id,
+                python_version=manifest.python,
+                parent_checkpoint_id=self.record.latest_checkpoint_id,
+                request_id=request_id,
+                labels=labels,
+                automatic=automatic,
             )
-        self._services.observer.transaction_ended(
-            self._keeper.tenant,
-            committed=transaction.state == _Transaction.STATE_COMMITTED,
-            reason=transaction.reason,
+            await self._library.keep(record, manifest)
+            kept.append(record)
+            self._keeper.change(latest_checkpoint_id=checkpoint_id)
+            self.operations.log.cover(written.as_of_operation_id, checkpoint_id)
+            await self._keeper.save_if_possible()
+
+        await write_state(
+            link, self._library.chunks, tenant, checkpoint_id, self._find_base, keep, verify=verify
         )
+        return kept[0]
 
-    def _end_transaction(self, reason: str) -> None:
-        """Roll back the transaction that is open, because what it was open in is gone."""
-        log = self.operations.log
-        current = log.transactions.current
-        if current is not None:
-            current.reason = reason
-            log.end_transaction(current)
-            self._transaction_ended(current)
+    async def _verify(self, link: RunnerLink, saved: CheckpointRecord) -> CheckpointRecord:
+        """Load it in a fresh process of the sandbox, which compares."""
+        manifest = await self._library.manifest(saved)
+        loaded = await load_state(
+            link, self._library.chunks, saved.tenant, manifest, allow_lost=False, dry_run=True
+        )
+        if loaded.get("differing") or loaded.get("lost"):
+            return saved
+        verified = replace(saved, verified=True)
+        await self._library.update(verified)
+        return verified
 
-    def _operation_finished(self, operation: execution_pb2.Operation) -> None:
-        trace = self._traces.pop(operation.operation_id, "")
-        self._keeper.used(self._services.clock.now(), self._count_after(operation))
+    async def _find_base(self, checkpoint_id: str) -> Manifest | None:
+        """Return a checkpoint of this session, or of the one it came from, None where it is gone."""
         try:
-            self._services.observer.operation_finished(self._keeper.tenant, operation, trace)
-        except Exception:  # noqa: BLE001 - who measures must not keep an operation from ending
-            _log.exception("an operation could not be counted", **self._keeper.names())
-
-    def _count_after(self, operation: execution_pb2.Operation) -> int | None:
-        """Return the session's execution count now that an operation has ended; None: as it was."""
-        entry, number = self.operations.log.get(operation.operation_id), operation.execution_count
-        if entry is None or not number:
+            record = await self._library.get(self.record.tenant, checkpoint_id)
+            return await self._library.manifest(record)
+        except (CheckpointNotFoundError, StoreUnavailableError):
             return None
-        if entry.isolation == transaction_pb2.ISOLATION_NAMESPACE:
-            return max(self._keeper.execution_count, number)  # several run at once
-        if entry.number < self._counted:
-            return None  # its end was fetched late
-        self._counted = entry.number
-        if entry.outcome in KEPT_EFFECT or entry.outcome == _Operation.OUTCOME_PENDING:
-            return number
-        if operation.operation_id == self._counts_on:
-            return number  # nothing came back, not even the count
-        # The count lives in the process: what was rolled back was not counted either.
-        return min(self._keeper.execution_count, number - 1)
 
-    def _recovered(self, reason: str, operations: list[str], files: list[str]) -> None:
-        now = self._services.clock.now()
-        recovery = recovery_message(reason, self.record.generation, now, operations, files)
-        self._keeper.change(last_recovery=recovery.SerializeToString())
-        self.events.publish(recovery=recovery)
-        self._tasks.start(self._keeper.save_if_possible(), "save")
+    # Bringing back.
 
-    # After a greeting.
+    async def restore(self, checkpoint_id: str, *, allow_lost: bool) -> checkpoint_pb2.RestoreReport:
+        """Replace the state by a checkpoint's, all or nothing; a crashed session gets a sandbox for it.
 
-    def _learn(self, hello: runner_pb2.Hello) -> None:
-        learned = self._mirror.learn(hello, self.record.execution_count)
-        for transaction in learned.changed:
-            self._transaction_changed(transaction)
-        if learned.replaced is not None:
-            self._replaced(learned.replaced)
-        if learned.replaced is None or not learned.replaced.recovered:
-            lost, files = self._unsaved_loss()
-            if lost:
-                self._recovered(reason_of(hello.last_replaced.reason), lost, files)
+        Goes through, once begun, also when the caller is cancelled. :class:`CheckpointNotFoundError`,
+        :class:`SessionBusyError` during an operation, CheckpointCorruptError, CheckpointIncompatibleError.
+        """
+        self._check_ended()
+        work = self._tasks.start(self._restore(checkpoint_id, allow_lost=allow_lost), "restore")
+        return await asyncio.shield(work)
 
-    def _unsaved_loss(self) -> tuple[list[str], list[str]]:
-        """Return operations and files of a loss that is in the log, but was not in the catalog before a kill."""
-        log = self.operations.log
-        if tells_of(self.record.last_recovery, log.last_loss, log.last_lost_files):
-            return [], []
-        return log.last_loss, log.last_lost_files
+    async def _restore(self, checkpoint_id: str, *, allow_lost: bool) -> checkpoint_pb2.RestoreReport:
+        async with self._changing, self._checkpointing:
+            record = await self._library.get(self.record.tenant, checkpoint_id)
+            manifest = await self._library.manifest(record)
+            if self.operations.live:
+                raise SessionBusyError("an operation is queued or runs; try again after it", retry_delay=0.5)
+            began = self._services.clock.monotonic()
+            if self._keeper.state == _State.STATE_CRASHED:
+                loaded = await self._restore_crashed(record, manifest, allow_lost=allow_lost)
+            else:
+                loaded = await self._load(await self.usable(), manifest, allow_lost=allow_lost)
+                self._restored(record)
+                await self._keeper.save_if_possible()
+            seconds = self._services.clock.monotonic() - began
+        self.touch()
+        return report_of(manifest, loaded, seconds)
+
+    async def _load(self, link: RunnerLink, manifest: Manifest, *, allow_lost: bool) -> dict[str, Any]:
+        tenant = self.record.tenant
+        return await load_state(link, self._library.chunks, tenant, manifest, allow_lost=allow_lost)
+
+    def _restored(self, record: CheckpointRecord) -> None:
+        """The state is now that of a checkpoint."""
+        self._check_alive()
+        self._end_transaction("restore")
+        self.operations.log.reset()
+        self._keeper.change(execution_count=record.execution_count, latest_checkpoint_id=record.checkpoint_id)
+
+    async def _restore_crashed(
+        self, record: CheckpointRecord, manifest: Manifest, *, allow_lost: bool
+    ) -> dict[str, Any]:
+        """Restore into a fresh sandbox, which becomes the session's when it has everything."""
+        loaded: dict[str, Any] = {}
+
+        async def fill(link: RunnerLink) -> None:
+            loaded.update(await self._load(link, manifest, allow_lost=allow_lost))
+
+        await self._into_fresh_sandbox(
+            fill, execution_count=record.execution_count, latest_checkpoint_id=record.checkpoint_id
+        )
+        return loaded
+
+    async def _into_fresh_sandbox(self, fill: Any, **fields: object) -> None:
+        """Take a sandbox from the pool, have ``fill(link)`` prepare it, and go on in it: generation + 1.
+
+        Whatever fails, the sandbox is given up and the session stays as it was. Raises what pool and ``fill`` raise.
+        """
+        services = self._services
+        lease = await services.pool.acquire(self.record.template, self.session_id, services.limits.pool_wait)
+        link = await self._assign(lease)
+        gone = self.record.has_secret_env and not self._secret_env
+        fields = {
+            "state": _State.STATE_ACTIVE,
+            "state_detail": "secret_env is gone: it is kept nowhere" if gone else "",
+            "sandbox_id": lease.sandbox_id,
+            "generation": self.record.generation + 1,
+            "execution_count": 0,
+            "python_version": version_of(link.hello),
+            **fields,
+        }
+        try:
+            await fill(link)
+            self.operations.log.reset()
+            # Before anything can run in it: after a kill right now the sandbox must be known as this session's.
+            await self._keeper.save_with(**fields)
+            self._check_ended()
+        except BaseException:
+            link.hang_up()
+            await services.pool.retire(lease.sandbox_id, "its session could not take it")
+            raise
+        self._keeper.change(**fields)
+        self._listen_to(link)
+
+
+def report_of(manifest: Manifest, loaded: Mapping[str, Any], seconds: float) -> checkpoint_pb2.RestoreReport:
+    """Return what came back and what did not. ``loaded`` comes from a sandbox: only names of the manifest count."""
+    said = loaded.get("lost")
+    lost = {
+        str(each.get("name")): str(each.get("reason"))[:500]
+        for each in (said if isinstance(said, list) else [])
+        if isinstance(each, dict)
+    }
+    report = checkpoint_pb2.RestoreReport()
+    for variable in manifest.variables():
+        if variable.name in lost and variable.fidelity != checkpoint_pb2.FIDELITY_LOST:
+            variable.fidelity = checkpoint_pb2.FIDELITY_LOST
+            variable.reason = lost[variable.name]
+        if variable.fidelity == checkpoint_pb2.FIDELITY_LOST:
+            report.lost.append(variable)
+        elif variable.fidelity == checkpoint_pb2.FIDELITY_RECOMPUTED:
+            report.recomputed.append(variable)
+        else:
+            report.restored_count += 1
+    report.wall_time.FromMicroseconds(int(seconds * 1e6))
+    return report

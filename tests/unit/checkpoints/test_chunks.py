@@ -84,5 +84,5 @@ async def test_many_are_read_in_order(store: ChunkStore) -> None:
     assert [piece async for piece in store.read(TENANT, names)] == [*pieces, pieces[0]]
     reading = store.read(TENANT, names)
     assert await anext(reading) == pieces[0]
-    await reading.aclose()  # type: ignore[attr-defined]
+    await reading.aclose()
     assert {task for task in asyncio.all_tasks() if not task.done()} == {asyncio.current_task()}

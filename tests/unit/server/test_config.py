@@ -206,8 +206,9 @@ def test_the_file_of_the_project_is_the_defaults() -> None:
     assert text == example_file(), "run: sandbank config --example > sandbank.toml"
     uncommented = re.sub(r"(?m)^#(?=[a-z_\[])", "", text)
     table = tomllib.loads(uncommented)
-    keys = {f"{group}.{key}" for group in ("limits", "images") for key in table[group]}
-    keys |= {key for key in table if key not in ("limits", "images", "templates")}
+    groups = ("limits", "images", "checkpoints")
+    keys = {f"{group}.{key}" for group in groups for key in table[group]}
+    keys |= {key for key in table if key not in (*groups, "templates")}
     assert keys == set(setting_keys())
     assert set(table["templates"]) == set(SHIPPED_TEMPLATES)
 

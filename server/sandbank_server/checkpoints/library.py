@@ -1,0 +1,151 @@
+"""All checkpoints of the installation: their manifests and chunks in the blob store, their rows in the catalog.
+
+A checkpoint is durable when its row is: chunks first, then the manifest, then the row, each synced before the next. A
+crash in between leaves blobs that no row refers to, and :meth:`CheckpointLibrary.collect` removes those.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sandbank_server.blobs.base import BlobNotFoundError, BlobStore, BlobStoreError
+from sandbank_server.catalog.base import Catalog, CheckpointKey, CheckpointRecord
+from sandbank_server.checkpoints.chunks import ChunkStore
+from sandbank_server.checkpoints.manifest import Manifest
+from sandbank_server.clock import Clock
+from sandbank_server.errors import CheckpointCorruptError, CheckpointNotFoundError, StoreUnavailableError
+
+GRACE_SECONDS = 3600.0
+"""How old a blob must be to be collected: those of a checkpoint that is being written have no row yet."""
+
+_PAGE = 500
+_DELETE_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a collection removed."""
+
+    manifests: int = 0
+    chunks: int = 0
+    freed_bytes: int = 0
+
+
+class CheckpointLibrary:
+    """Keeps and finds checkpoints. Every method raises :class:`StoreUnavailableError`."""
+
+    def __init__(self, blobs: BlobStore, catalog: Catalog, clock: Clock) -> None:
+        self.chunks = ChunkStore(blobs)
+        self._blobs = blobs
+        self._catalog = catalog
+        self._clock = clock
+        self._collecting = asyncio.Lock()
+
+    async def keep(self, record: CheckpointRecord, manifest: Manifest) -> None:
+        """Make a checkpoint durable, whose chunks are. RequestIdReusedError."""
+        packed = await asyncio.to_thread(manifest.pack)
+        try:
+            await self._blobs.put({_key(record.tenant, record.checkpoint_id): packed})
+        except BlobStoreError as error:
+            raise _unavailable() from error
+        await self._catalog.put_checkpoint(record)
+
+    async def update(self, record: CheckpointRecord) -> None:
+        """Write what is known of a kept checkpoint anew."""
+        await self._catalog.put_checkpoint(record)
+
+    async def get(self, tenant: str, checkpoint_id: str) -> CheckpointRecord:
+        """Return a checkpoint. :class:`CheckpointNotFoundError`."""
+        record = await self._catalog.get_checkpoint(tenant, checkpoint_id)
+        if record is None:
+            raise CheckpointNotFoundError(f"there is no checkpoint {checkpoint_id}", resource=checkpoint_id)
+        return record
+
+    async def made_by(self, tenant: str, request_id: str) -> CheckpointRecord | None:
+        """Return the checkpoint that a request made, or None."""
+        return await self._catalog.get_checkpoint_by_request(tenant, request_id)
+
+    async def manifest(self, record: CheckpointRecord) -> Manifest:
+        """Return a checkpoint's content. :class:`CheckpointCorruptError` where it is missing or damaged."""
+        try:
+            packed = await self._blobs.get(_key(record.tenant, record.checkpoint_id))
+        except BlobNotFoundError:
+            raise CheckpointCorruptError(
+                "the checkpoint's manifest is missing; nothing was changed"
+            ) from None
+        except BlobStoreError as error:
+            raise _unavailable() from error
+        return await asyncio.to_thread(Manifest.unpack, packed)
+
+    async def list(
+        self, tenant: str, session_id: str, limit: int, after: CheckpointKey | None = None
+    ) -> Sequence[CheckpointRecord]:
+        """Return a page of a session's checkpoints, newest first; of all sessions where the id is empty."""
+        return await self._catalog.list_checkpoints(tenant, session_id, limit=limit, after=after)
+
+    async def delete(self, tenant: str, checkpoint_id: str) -> None:
+        """Forget a checkpoint; its chunks go with a later collection. :class:`CheckpointNotFoundError`."""
+        await self.get(tenant, checkpoint_id)
+        await self._catalog.delete_checkpoint(tenant, checkpoint_id)
+        try:
+            await self._blobs.delete([_key(tenant, checkpoint_id)])
+        except BlobStoreError as error:
+            raise _unavailable() from error
+
+    async def thin_out(self, tenant: str, session_id: str, keep: int) -> None:
+        """Delete a session's automatic checkpoints but the newest ``keep``; those that a client made stay."""
+        automatic = [record for record in await self.list(tenant, session_id, _PAGE) if record.automatic]
+        for record in automatic[keep:]:
+            await self.delete(tenant, record.checkpoint_id)
+
+    async def collect(self, grace_seconds: float = GRACE_SECONDS) -> Collected:
+        """Remove what no checkpoint refers to, of all tenants, if it is older than the grace.
+
+        A manifest that cannot be read keeps every chunk of its tenant: nothing is removed on a guess.
+        """
+        async with self._collecting:
+            total = Collected()
+            for tenant in await self._catalog.checkpoint_tenants():
+                part = await self._collect_tenant(tenant, grace_seconds)
+                total = Collected(
+                    total.manifests + part.manifests,
+                    total.chunks + part.chunks,
+                    total.freed_bytes + part.freed_bytes,
+                )
+            return total
+
+    async def _collect_tenant(self, tenant: str, grace_seconds: float) -> Collected:
+        before = self._clock.now().timestamp() - grace_seconds
+        try:
+            # Chunks are listed before rows are read: a checkpoint that is finished meanwhile has its row by then,
+            # or is younger than the grace.
+            chunks = [info async for info in self._blobs.list(f"{tenant}/chunks") if info.modified < before]
+            manifests = [
+                info async for info in self._blobs.list(f"{tenant}/manifests") if info.modified < before
+            ]
+            known: dict[str, CheckpointRecord] = {}
+            after = None
+            while page := await self.list(tenant, "", _PAGE, after):
+                known |= {_key(tenant, record.checkpoint_id): record for record in page}
+                after = CheckpointKey(page[-1].create_time, page[-1].checkpoint_id)
+            stray = [info for info in manifests if info.key not in known]
+            used: set[str] = set()
+            for record in known.values():
+                used.update(name for name, _ in (await self.manifest(record)).chunks())
+            unused = [info for info in chunks if info.key.rpartition("/")[2] not in used]
+            gone = [info.key for info in (*stray, *unused)]
+            for first in range(0, len(gone), _DELETE_AT_ONCE):
+                await self._blobs.delete(gone[first : first + _DELETE_AT_ONCE])
+        except BlobStoreError as error:
+            raise _unavailable() from error
+        return Collected(len(stray), len(unused), sum(info.size_bytes for info in (*stray, *unused)))
+
+
+def _key(tenant: str, checkpoint_id: str) -> str:
+    return f"{tenant}/manifests/{checkpoint_id}"
+
+
+def _unavailable() -> StoreUnavailableError:
+    return StoreUnavailableError("the store of checkpoints cannot be reached", retry_delay=5.0)
