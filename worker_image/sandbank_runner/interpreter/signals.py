@@ -11,6 +11,7 @@ from sandbank_runner.interpreter.sealed import seal
 seal(globals())
 
 SIGINT: int = int(_signal.SIGINT)
+SIGCHLD: int = int(_signal.SIGCHLD)
 SIG_BLOCK: int = _signal.SIG_BLOCK
 SIG_SETMASK: int = _signal.SIG_SETMASK
 
@@ -24,5 +25,6 @@ EVERY: frozenset[int] = frozenset(_signal.valid_signals()) - {
 
 sigmask: Callable[[int, Iterable[int]], set[int]] = _signal.pthread_sigmask
 sigtimedwait: Callable[[Iterable[int], float], Any] = _signal.sigtimedwait
+sigpending: Callable[[], set[int]] = _signal.sigpending
 getsignal: Callable[[int], Any] = _signal.getsignal
 setsignal: Callable[[int, Any], Any] = _signal.signal

@@ -17,6 +17,7 @@ import os
 import signal
 import struct
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sandbank_runner.walls.numbers import number_of
@@ -33,8 +34,12 @@ _CLONE_CHILD_CLEARTID = 0x0020_0000
 _CLONE_CHILD_SETTID = 0x0100_0000
 _PR_GET_TID_ADDRESS = 40
 _PID = struct.Struct("i")
+_BARE_FORK = library_function("_Fork")
 # Looked up before user code runs, which may replace them: interpreters fork beside it.
 _FLAGS = _CLONE_PARENT | _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID | int(signal.SIGCHLD)
+_pipe, _close, _read, _write, _exit, _waitpid = os.pipe, os.close, os.read, os.write, os._exit, os.waitpid
+_getpid, _getppid, _sched_yield = os.getpid, os.getppid, os.sched_yield
+_get_errno, _strerror = ctypes.get_errno, os.strerror
 _main_thread, _native_id, _Thread = threading.main_thread, threading.get_native_id, threading.Thread
 
 
@@ -74,7 +79,7 @@ def fork_sibling(thread: NativeThread) -> int:
     no elsewhere.
     """
     if not thread.tid_address:
-        return _fork_twice()
+        return _fork_twice("_Fork")
     number = number_of("clone")
     if MACHINE == "x86_64":  # flags, stack, parent_tid, child_tid, tls
         pid = system_call(number, _FLAGS, 0, 0, thread.tid_address, 0)
@@ -86,45 +91,53 @@ def fork_sibling(thread: NativeThread) -> int:
     return pid
 
 
-def _fork_twice() -> int:
-    """Fork by the C library's ``_Fork`` (no hooks) through a middle one that ends: the child is adopted.
+def fork_with_handlers() -> int:
+    """Do the same from a process whose other threads wait idle in libraries that are made for being forked.
 
-    At two to three times the cost, for kernels that do not tell where the thread id lies.
+    Their own handlers (``pthread_atfork``) run, and start these threads anew when they are needed; Python's hooks and
+    those of user code do not.
     """
-    bare_fork = library_function("_Fork")
-    if bare_fork is None:
+    return _fork_twice("fork")
+
+
+def _fork_twice(first: str) -> int:
+    """Fork by the C library's ``first``, and again by ``_Fork`` (no handlers) from a middle one that ends.
+
+    The child is adopted by whoever adopts orphans. At two to three times the cost of a clone.
+    """
+    bare_fork, fork = _BARE_FORK, library_function(first)
+    if bare_fork is None or fork is None:
         raise OSError(errno.ENOSYS, "neither PR_GET_TID_ADDRESS nor _Fork")
-    told, tell = os.pipe()
-    ended, alive = os.pipe()  # the write end closes when caller and middle one have let go of it
-    middle = bare_fork()
+    told, tell = _pipe()
+    ended, alive = _pipe()  # the write end closes when caller and middle one have let go of it
+    middle = fork()
     if middle == 0:
-        own = os.getpid()
+        own = _getpid()
         child = bare_fork()
         if child == 0:
-            os.close(alive)
-            os.read(ended, 1)
-            while (
-                os.getppid() == own
-            ):  # its descriptors are closed a moment before its children are handed on
-                os.sched_yield()
+            _close(alive)
+            _read(ended, 1)
+            while _getppid() == own:  # its descriptors are closed a moment before its children are handed on
+                _sched_yield()
             for descriptor in (told, tell, ended):
-                os.close(descriptor)
+                _close(descriptor)
             _correct_thread_id()
             return 0
-        os.write(tell, _PID.pack(child if child > 0 else -ctypes.get_errno()))
-        os._exit(0)
+        _write(tell, _PID.pack(child if child > 0 else -_get_errno()))
+        _exit(0)
     problem = failure()
     for descriptor in (tell, ended, alive):
-        os.close(descriptor)
+        _close(descriptor)
     try:
         if middle == -1:
             raise problem
-        os.waitpid(middle, 0)
-        (pid,) = _PID.unpack(os.read(told, _PID.size))
+        with suppress(ChildProcessError):  # user code ignores SIGCHLD: nobody need wait
+            _waitpid(middle, 0)
+        (pid,) = _PID.unpack(_read(told, _PID.size))
     finally:
-        os.close(told)
+        _close(told)
     if pid < 0:
-        raise OSError(-pid, os.strerror(-pid))
+        raise OSError(-pid, _strerror(-pid))
     return int(pid)
 
 

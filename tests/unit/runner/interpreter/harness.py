@@ -32,6 +32,8 @@ _TEMPLATE = """
 import os, signal, socket, sys
 from sandbank_runner.channel import Channel
 from sandbank_runner.interpreter import main
+from sandbank_runner.walls.process_flags import adopt_orphans
+adopt_orphans()
 for name in sys.argv[1:]:
     __import__(name)
 channel = Channel(socket.socket(fileno=3))

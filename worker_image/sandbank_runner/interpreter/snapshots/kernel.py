@@ -32,7 +32,7 @@ _LENGTH_AT, _NAME_AT = 16, 19  # in a directory entry
 
 def contents(path: bytes) -> bytes:
     """Return what a file of ``/proc`` says. Raises OSError."""
-    descriptor = _opened(path, _READ_ONLY)
+    descriptor = opened(path)
     try:
         data = b""
         while block := _read(descriptor, _BLOCK):
@@ -44,7 +44,7 @@ def contents(path: bytes) -> bytes:
 
 def numbers_in(path: bytes) -> list[int]:
     """Return the entries of a directory that are numbers, the one it is read by left out. Raises OSError."""
-    descriptor = _opened(path, _DIRECTORY)
+    descriptor = opened(path, _DIRECTORY)
     found = []
     try:
         while (size := _getdents(descriptor, _buffer, _BLOCK)) > 0:
@@ -63,7 +63,8 @@ def numbers_in(path: bytes) -> list[int]:
     return [number for number in found if number != descriptor]
 
 
-def _opened(path: bytes, flags: int) -> int:
+def opened(path: bytes, flags: int = _READ_ONLY) -> int:
+    """Open a file for reading; return its descriptor, to be closed. Raises OSError."""
     descriptor: int = _open(path, flags)
     if descriptor < 0:
         raise failure()

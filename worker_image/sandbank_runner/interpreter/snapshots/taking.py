@@ -9,6 +9,7 @@ from typing import Any
 
 from sandbank_runner.interpreter.link import Link
 from sandbank_runner.interpreter.sealed import give_back, put_back, seal
+from sandbank_runner.interpreter.signals import SIGCHLD, sigpending, sigtimedwait
 from sandbank_runner.interpreter.snapshots import files, losses, multiprocess, timers
 from sandbank_runner.interpreter.snapshots.descriptors import look
 from sandbank_runner.interpreter.snapshots.limits import Limits
@@ -16,13 +17,22 @@ from sandbank_runner.interpreter.snapshots.loops import own_pairs
 from sandbank_runner.interpreter.snapshots.record import Record
 from sandbank_runner.interpreter.snapshots.sleeping import Handler, Sleeper
 from sandbank_runner.interpreter.snapshots.threads import Threads
-from sandbank_runner.walls.clone import fork_sibling, native_thread
+from sandbank_runner.walls.clone import fork_sibling, fork_with_handlers, native_thread
 
 seal(globals())
 
 _close, _fstat, _lseek = os.close, os.fstat, os.lseek
 _gc_disable, _gc_enable, _gc_isenabled = gc.disable, gc.enable, gc.isenabled
 _fork = fork_sibling
+
+
+def _fork_with_handlers() -> int:
+    """Fork by way of a child that ends at once: the signal that tells of it is nothing that user code waits for."""
+    pending = SIGCHLD in sigpending()
+    pid = fork_with_handlers()
+    if pid and not pending:
+        sigtimedwait((SIGCHLD,), 0)
+    return pid
 
 
 class Snapshots:
@@ -77,19 +87,19 @@ class Snapshots:
 
     def _take(self, snapshot: int, channel: int) -> None:
         try:
-            names = self._threads.others()
-            record = None if names else self._look(channel)
+            others = self._threads.others()
+            record = None if others.names else self._look(channel, others.waiting)
         except Exception as error:  # the kernel's refusal, or a user's audit hook: nothing has changed
             _close(channel)
             self._refuse(snapshot, "fork", f"{type(error).__name__}: {error}"[:1000])
             return
         if record is None:
             _close(channel)
-            self._refuse(snapshot, "threads", "other threads are running", names)
+            self._refuse(snapshot, "threads", "other threads are running", others.names)
             return
         soft = self.limits.lift_processes()
         try:
-            pid = _fork(self._thread)
+            pid = _fork(self._thread) if others.waiting is None else _fork_with_handlers()
         except OSError as error:
             pid = -1
             problem = str(error)
@@ -103,7 +113,7 @@ class Snapshots:
         else:
             self._refuse(snapshot, "fork", problem)
 
-    def _look(self, channel: int) -> Record:
+    def _look(self, channel: int, waiting: frozenset[int] | None) -> Record:
         """Write out what regular files are still to get, and note what a fork shares or leaves behind."""
         tracker, server = multiprocess.tracker_pipe(), multiprocess.server_pipe()
         own = self._own | {channel, tracker}
@@ -112,10 +122,11 @@ class Snapshots:
             files.write_out(found.files)
             for file in found.files:
                 file.offset = _lseek(file.descriptor, 0, os.SEEK_CUR)
-        keep = own_pairs(found, self._loop())
+        keep = own_pairs(found, self._loop()) | (waiting or frozenset())
+        kept = {stream.identity for stream in found.streams if stream.descriptor in keep}
         return Record(
             files=found.files,
-            dead=[stream for stream in found.streams if stream.descriptor not in keep],
+            dead=[stream for stream in found.streams if stream.identity not in kept],
             unnamed=frozenset([server]),
             epolls=found.epolls,
             locked=found.locked,

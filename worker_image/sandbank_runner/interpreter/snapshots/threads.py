@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import time
+from dataclasses import dataclass, field
 
 from sandbank_runner.interpreter.sealed import seal
-from sandbank_runner.interpreter.snapshots import pools
+from sandbank_runner.interpreter.snapshots import native_threads, pools
 from sandbank_runner.interpreter.snapshots.kernel import contents, numbers_in
 
 seal(globals())
@@ -20,6 +21,16 @@ _NAMES = 100
 _NAME_LENGTH = 200
 
 
+@dataclass(slots=True)
+class Others:
+    """What there is beside the main thread."""
+
+    names: list[str] = field(default_factory=list)
+    """Of those that stand in the way."""
+    waiting: frozenset[int] | None = None
+    """Not None: there are idle ones of a library that is made for forks, which read from these descriptors."""
+
+
 class Threads:
     """Sees to it that there is one thread only, or tells which others there are."""
 
@@ -29,26 +40,30 @@ class Threads:
         self._staying: frozenset[int] = frozenset()
         """Those that Python does not list, and that waiting has not helped with."""
 
-    def others(self) -> list[str]:
-        """Return the names of the other threads, none where there is none any more.
+    def others(self) -> Others:
+        """Look at the other threads.
 
         Idle threads of known pools are sent home, to be started anew with the pool's next task. Some are on their way:
         one that has ended for Python is there for a moment longer, one of a pool that has given its result is not idle
         yet. For these, and for those that Python does not list, this waits, 60 ms at most; once for the latter.
         """
         if _count() == 1:
-            return []
+            return Others()
         for pause in _PAUSES_SECONDS:
             pools.send_idle_home()
             ids = _ids()
             if not ids:
-                return []
+                return Others()
             others, workers = _known()
+            if not others and not workers:
+                waiting = native_threads.idle(ids)
+                if waiting is not None:
+                    return Others(waiting=waiting)
             if others or (not workers and ids == self._staying):
                 break
             _sleep(pause)
         self._staying = ids.difference(map(_number_of, list(_active.values())))
-        return _names(ids)
+        return Others(_names(ids))
 
 
 def _count() -> int:

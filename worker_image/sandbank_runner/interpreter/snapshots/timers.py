@@ -7,14 +7,14 @@ import os
 from dataclasses import dataclass
 
 from sandbank_runner.interpreter.sealed import seal
-from sandbank_runner.interpreter.signals import SIGINT
+from sandbank_runner.interpreter.signals import SIGINT, sigpending
 from sandbank_runner.interpreter.snapshots.kernel import contents
 from sandbank_runner.walls.numbers import number_of
 from sandbank_runner.walls.system_calls import system_call
 
 seal(globals())
 
-_getitimer, _setitimer, _sigpending = _signal.getitimer, _signal.setitimer, _signal.sigpending
+_getitimer, _setitimer = _signal.getitimer, _signal.setitimer
 _KINDS = (_signal.ITIMER_REAL, _signal.ITIMER_VIRTUAL, _signal.ITIMER_PROF)
 _system_call = system_call
 _KILL = number_of("kill")
@@ -51,4 +51,4 @@ def look() -> Timers:
         ]
     except OSError:  # a kernel without CONFIG_CHECKPOINT_RESTORE
         others = []
-    return Timers(intervals, [int(number) for number in _sigpending() if number != SIGINT], others)
+    return Timers(intervals, [int(number) for number in sigpending() if number != SIGINT], others)

@@ -268,3 +268,48 @@ def test_numeric_libraries_work_on_both_sides(numeric: Timeline, fit: str) -> No
     assert numeric.ok(fit).text == expected
     thaw(numeric, fit)
     assert numeric.ok(fit).text == expected
+
+
+ARROW = {
+    "reading Parquet": "pd.read_parquet('p').x.sum()",
+    "reading text": "pd.read_csv('c', engine='pyarrow').x.sum()",
+    "a join": "t.join(t.select(['x']), 'x').num_rows",
+}
+
+
+@pytest.mark.parametrize("work", ARROW.values(), ids=ARROW)
+def test_arrow_works_on_both_sides(timeline: Timeline, work: str) -> None:
+    """It keeps its threads for good; while they wait for work, its own handlers see them through a fork."""
+    pytest.importorskip("pyarrow")
+    timeline.ok(
+        "import pandas as pd, pyarrow as pa, os\nd = pd.DataFrame({'x': range(1000), 'y': list('ab') * 500})\n"
+        "d.to_parquet('p'); d.to_csv('c'); t = pa.table(d)"
+    )
+    expected = timeline.ok(work).text
+    assert timeline.value("len(os.listdir('/proc/self/task'))") > 1
+    for _ in range(3):
+        snapshot = timeline.snapshot()
+        assert timeline.ok(work).text == expected
+        timeline.ok("d.loc[:, 'x'] = 0; del t")
+        assert timeline.rollback(snapshot)["warnings"] == []
+        assert timeline.ok(work).text == expected
+        assert timeline.ok("try: os.wait()\nexcept ChildProcessError: print('none')").stdout == "none\n"
+    assert timeline.value("int(d.x.sum())") == 499500
+
+
+def test_arrow_at_work_is_named(timeline: Timeline) -> None:
+    """One of its threads that is in a function of the user's, which Python does not list."""
+    pytest.importorskip("pyarrow")
+    timeline.ok(
+        "import pyarrow as pa, pyarrow.compute as pc, pyarrow.dataset as ds, pyarrow.parquet as pq, threading\n"
+        "e = threading.Event(); began = threading.Event(); pq.write_table(pa.table({'x': [1, 2]}), 'p')\n"
+        "def wait(c, x):\n    began.set(); e.wait(); return x\n"
+        "pc.register_scalar_function(wait, 'wait', {'summary': '', 'description': ''}, {'x': pa.int64()}, pa.int64())\n"
+        "b = ds.dataset('p').scanner(columns={'y': ds.field('')._call('wait', [ds.field('x')])}).to_reader()\n"
+        "assert began.wait(20)"
+    )
+    refused = timeline.ask()
+    assert refused["reason"] == "threads"
+    assert len(refused["threads"]) == timeline.value("len(__import__('os').listdir('/proc/self/task'))") - 1
+    assert timeline.ok("e.set(); b.read_all().to_pydict()").text == "{'y': [1, 2]}"
+    assert timeline.ask()["type"] == "snapshot_taken"
