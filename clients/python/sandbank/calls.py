@@ -134,11 +134,11 @@ def provide_input(request: execution_pb2.ProvideInputRequest) -> Call[None]:
 def begin_transaction(
     session_id: str, idle_timeout: requests.Seconds | None, include_files: bool
 ) -> Call[transaction_pb2.Transaction]:
-    """Begin a transaction."""
+    """Begin a transaction. Unbounded here: it waits for the operations before it."""
     request = execution_pb2.BeginTransactionRequest(
         session_id=session_id, idle_timeout=requests.duration(idle_timeout), include_files=include_files
     )
-    return Call(rpc.BEGIN_TRANSACTION, request, lambda answer: answer.transaction)
+    return Call(rpc.BEGIN_TRANSACTION, request, lambda answer: answer.transaction, None)
 
 
 def commit_transaction(session_id: str, transaction_id: str) -> Call[transaction_pb2.Transaction]:
