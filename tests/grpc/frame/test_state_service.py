@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -9,6 +12,13 @@ import grpc.aio
 import pytest
 from google.protobuf.message import Message
 from sandbank.v1 import state_pb2
+from sandbank_server.blobs.directory import DirectoryBlobs
+from sandbank_server.catalog.base import CheckpointRecord
+from sandbank_server.catalog.sql import SqlCatalog
+from sandbank_server.checkpoints.chunks import name_of
+from sandbank_server.checkpoints.library import CheckpointLibrary
+from sandbank_server.checkpoints.manifest import ManifestBuilder
+from sandbank_server.clock import SystemClock
 from sandbank_server.errors import SessionNotFoundError
 from sandbank_server.grpc_api.limits import RequestLimits
 from sandbank_server.grpc_api.paging import PageTokens
@@ -17,8 +27,7 @@ from sandbank_server.grpc_api.state_service import StateService
 from tests.grpc.frame.conftest import Details, Serve, Served, details_of
 
 STATE = state_pb2.DESCRIPTOR.services_by_name["StateService"]
-BUILT = ("ListVariables", "GetVariable")
-UNBUILT = [method.name for method in STATE.methods if method.name not in BUILT]
+UNBUILT = ("SetVariable", "ExportVariable", "ImportVariable", "Complete", "Inspect")
 
 
 class NoSessions:
@@ -30,10 +39,37 @@ class NoSessions:
 
 
 @pytest.fixture
-async def served(serve: Serve) -> Served:
+async def library(tmp_path: Path) -> AsyncIterator[CheckpointLibrary]:
+    """An empty library."""
+    catalog = SqlCatalog(f"sqlite:///{tmp_path}/catalog.sqlite3")
+    await catalog.start()
+    blobs = DirectoryBlobs(tmp_path / "blobs")
+    yield CheckpointLibrary(blobs, catalog, SystemClock())
+    await blobs.close()
+    await catalog.close()
+
+
+@pytest.fixture
+async def served(serve: Serve, library: CheckpointLibrary) -> Served:
     """A server without sessions."""
-    service = StateService(NoSessions(), RequestLimits(), PageTokens(b"key"))  # type: ignore[arg-type]
-    return await serve({STATE: service})
+    sessions: Any = NoSessions()
+    return await serve({STATE: StateService(sessions, library, RequestLimits(), PageTokens(b"key"))})
+
+
+def kept(checkpoint_id: str, minute: int = 0) -> CheckpointRecord:
+    """Return a checkpoint of session ``s``."""
+    return CheckpointRecord(
+        tenant="default",
+        checkpoint_id=checkpoint_id,
+        session_id="s",
+        create_time=datetime(2026, 5, 4, 12, minute, tzinfo=UTC),
+        wall_time=timedelta(milliseconds=1),
+        size_bytes=1,
+        new_bytes=1,
+        execution_count=1,
+        last_operation_id="op",
+        python_version="3.13.5",
+    )
 
 
 async def refused(served: Served, method: str, request: Message) -> Details:
@@ -119,3 +155,65 @@ async def test_what_is_not_built_yet_says_so(served: Served, method: str) -> Non
     details = details_of(caught.value)
     assert details.info.reason == "NOT_SUPPORTED"
     assert details.info.metadata["method"].endswith(method)
+
+
+async def test_checkpoints_are_listed_by_pages_and_read_whole(
+    served: Served, library: CheckpointLibrary
+) -> None:
+    """The newest first; variables and files only where one is read."""
+    builder = ManifestBuilder()
+    variable = {
+        "name": "x",
+        "type": "int",
+        "size": 1,
+        "fidelity": "EXACT",
+        "reason": "",
+        "digest": "",
+        "shares": "g",
+    }
+    chunk = [name_of(b"1"), 1]
+    builder.add_group({"id": "g", "variables": [variable], "uses": [], "pickle": [chunk], "buffers": []})
+    manifest = builder.finish({"ambient": {}, "packages": {}, "python": "3.13.5", "execution_count": 1})
+    for number in range(3):
+        await library.keep(kept(f"cp-{number}", number), manifest)
+    seen = []
+    token = ""
+    while True:
+        page = state_pb2.ListCheckpointsRequest(session_id="s", page_size=2, page_token=token)
+        raw = await served.unary("/sandbank.v1.StateService/ListCheckpoints")(page.SerializeToString())
+        answer = state_pb2.ListCheckpointsResponse.FromString(raw)
+        seen += [each.checkpoint_id for each in answer.checkpoints]
+        assert not any(each.variables for each in answer.checkpoints)
+        token = answer.next_page_token
+        if not token:
+            break
+    assert seen == ["cp-2", "cp-1", "cp-0"]
+    request = state_pb2.GetCheckpointRequest(checkpoint_id="cp-1")
+    raw = await served.unary("/sandbank.v1.StateService/GetCheckpoint")(request.SerializeToString())
+    whole = state_pb2.GetCheckpointResponse.FromString(raw).checkpoint
+    assert [each.name for each in whole.variables] == ["x"]
+
+
+async def test_a_checkpoint_that_is_not_there_is_not_found(
+    served: Served, library: CheckpointLibrary
+) -> None:
+    """Nor one that was deleted."""
+    await library.keep(kept("cp-1"), ManifestBuilder().manifest)
+    delete = state_pb2.DeleteCheckpointRequest(checkpoint_id="cp-1")
+    await served.unary("/sandbank.v1.StateService/DeleteCheckpoint")(delete.SerializeToString())
+    for method, request in (
+        ("DeleteCheckpoint", delete),
+        ("GetCheckpoint", state_pb2.GetCheckpointRequest(checkpoint_id="cp-1")),
+    ):
+        assert (await refused(served, method, request)).info.reason == "CHECKPOINT_NOT_FOUND"
+
+
+async def test_what_is_no_id_is_refused(served: Served) -> None:
+    """Of a session, a checkpoint, a request."""
+    for method, request in (
+        ("Checkpoint", state_pb2.CheckpointRequest(session_id="no id")),
+        ("Checkpoint", state_pb2.CheckpointRequest(session_id="s", request_id="no id")),
+        ("Restore", state_pb2.RestoreRequest(session_id="s", checkpoint_id="no id")),
+        ("GetCheckpoint", state_pb2.GetCheckpointRequest()),
+    ):
+        assert (await refused(served, method, request)).info.reason == "BAD_ID"
