@@ -192,3 +192,14 @@ async def test_get_operation_shows_it_as_it_is(session: Connection):
     await session.finished("b")
     reply = await session.ask(get_operation=pb.GetOperation(operation_id="b"))
     assert Operation.FromString(reply.operation) == session.events["b"][-1].finished.operation
+
+
+async def test_an_operation_that_comes_with_the_assignment_finds_the_environment(start: Start):
+    """However close they come: it waits until the environment is there."""
+    for _ in range(5):
+        async with start() as sandbox:
+            session = await sandbox.connect()
+            session.send(assign=pb.Assign(session_id="s", env={"NAME": "value"}))
+            operation = await session.run("a", "import os; os.environ['NAME']", timeout=5)
+            assert operation.result["text/plain"] == b"'value'"
+        (sandbox.directory / "workspace").rmdir()

@@ -359,6 +359,27 @@ async def test_the_history_is_bounded(sandbox: Running):
     assert await value(session, "look", "x") == "2"
 
 
+def scores(sandbox: Running) -> list[int]:
+    """Return how readily the kernel kills the interpreters and snapshots when memory runs out."""
+    return sorted(int(Path(f"/proc/{pid}/oom_score_adj").read_text()) for pid in sleepers(sandbox))
+
+
+async def test_the_newest_snapshot_outlives_the_live_interpreter(sandbox: Running):
+    """Out of memory, older snapshots die first, then the live one; the newest and a transaction's base survive."""
+    session = await sandbox.session(snapshot_history=2, quiet_time=seconds(0.02))
+    for number in range(3):
+        await session.run(f"o{number}", f"x = {number}")
+    await eventually(lambda: scores(sandbox) == [300, 600, 900, 900])
+    begin = pb.BeginTransaction(transaction_id="t", idle_timeout=seconds(60))
+    await session.ask(begin_transaction=begin)
+    for number in range(2):
+        await session.run(f"m{number}", "x = 5", transaction_id="t")
+    await eventually(lambda: scores(sandbox) == [300, 300, 600, 900])
+    await session.ask(end_transaction=pb.EndTransaction(transaction_id="t", commit=False))
+    await session.run("after", "y = 1")
+    await eventually(lambda: scores(sandbox) == [300, 600, 900, 900])
+
+
 async def test_after_a_reset_there_is_no_way_back(sandbox: Running):
     """To no earlier state, by rewind or by crash; and what was reset away is not lost."""
     session = await sandbox.session(snapshot_history=5, quiet_time=seconds(0.02))

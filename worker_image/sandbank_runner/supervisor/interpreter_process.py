@@ -114,34 +114,35 @@ class Interpreter:
         answer = self._await("ready")
         self._endpoint.listen_to(pid)
         watcher.watch(pid, self._exited)
-        header = (await self._wait(answer, START_SECONDS)).header
+        header = (await self._wait(answer, START_SECONDS, Phase.READY)).header
         walls = header.get("missing_walls")
         if isinstance(walls, list):
             self.missing_walls = tuple(str(wall)[:64] for wall in walls[:16])
-        self.phase = Phase.READY
 
-    async def snapshot(self, number: int, give: int, fresh_files: bool = False) -> Message:
-        """Have it fork a sleeper that speaks on ``give``, which is closed here; return what it says to that.
+    def snapshot(self, number: int, give: int, fresh_files: bool = False) -> asyncio.Future[Message]:
+        """Have it fork a sleeper that speaks on ``give``, which is closed here: at once, before anything else can run.
 
-        ``fresh_files``: the workspace is to be looked at anew, others have changed it.
+        ``fresh_files``: the workspace is to be looked at anew, others have changed it. What is returned is for
+        :meth:`answered`.
         """
         self.phase = Phase.FORKING
         answer = self._await("snapshot_taken", "snapshot_refused")
         self._endpoint.send(
             {"type": "snapshot", "snapshot": number, "fresh_files": fresh_files}, give=(give,)
         )
-        message = await self._wait(answer, SNAPSHOT_SECONDS)
-        self.phase = Phase.READY
-        return message
+        return answer
+
+    async def answered(self, answer: asyncio.Future[Message], seconds: float = SNAPSHOT_SECONDS) -> Message:
+        """Wait for what it was asked for; then it is free again. :class:`StartFailed`."""
+        return await self._wait(answer, seconds, Phase.READY)
 
     async def fall_asleep(self, pid: int, watcher: Watcher) -> Message:
         """Wait until process ``pid``, a fork of a living one, says that it sleeps."""
         answer = self._await("asleep")
         self._endpoint.listen_to(pid)
         watcher.watch(pid, self._exited)
-        message = await self._wait(answer, SNAPSHOT_SECONDS)
-        self.phase, self.used = Phase.ASLEEP, True
-        return message
+        self.used = True
+        return await self._wait(answer, SNAPSHOT_SECONDS, Phase.ASLEEP)
 
     async def wake(self, number: int) -> Message:
         """Make a sleeper the live interpreter. :class:`StartFailed` where it cannot be woken."""
@@ -150,9 +151,7 @@ class Interpreter:
         self.phase = Phase.STARTING
         answer = self._await("awake")
         self._endpoint.send({"type": "wake", "snapshot": number})
-        message = await self._wait(answer, SNAPSHOT_SECONDS)
-        self.phase = Phase.READY
-        return message
+        return await self._wait(answer, SNAPSHOT_SECONDS, Phase.READY)
 
     async def read(self, number: int, question: Mapping[str, object], give: int) -> Message:
         """Have it fork a reader that speaks on ``give``, which is closed here; return what it says to that.
@@ -170,15 +169,12 @@ class Interpreter:
         finally:
             del self._reads[number]
 
-    async def set_environment(self, environment: Mapping[str, str]) -> None:
-        """Add to the environment of user code. :class:`StartFailed` when it dies over it."""
-        if not environment:
-            return
+    def set_environment(self, environment: Mapping[str, str]) -> asyncio.Future[Message]:
+        """Add to the environment of user code, before anything else can run; likewise."""
         self.phase = Phase.STARTING
         answer = self._await("setup_done")
         self._endpoint.send({"type": "setup", "env": dict(environment)})
-        await self._wait(answer, START_SECONDS)
-        self.phase = Phase.READY
+        return answer
 
     def execute(self, operation: Operation, fresh_files: bool = False) -> None:
         """Run its code; what was written before is handed on first, because it belongs to nobody or somebody else."""
@@ -256,16 +252,19 @@ class Interpreter:
             self._fail("it is dead")
         return self._answer
 
-    async def _wait(self, answer: asyncio.Future[Message], seconds: float) -> Message:
+    async def _wait(self, answer: asyncio.Future[Message], seconds: float, then: Phase) -> Message:
         kinds = self._awaited
         try:
             async with asyncio.timeout(seconds):
-                return await answer
+                message = await answer
         except TimeoutError:
             self.kill("it did not answer")
             raise StartFailed(f"no {kinds[0]} within {seconds:.0f} s") from None
         finally:
             self._awaited = ()
+        if self.phase is not Phase.DEAD:  # it may have died right after its answer
+            self.phase = then
+        return message
 
     def _received(self, message: Message) -> None:
         if message.header.get("type") in ("reading", "read_refused"):

@@ -13,7 +13,12 @@ from typing import Protocol
 
 from sandbank_runner.channel import Message, pair
 from sandbank_runner.supervisor.interpreter_messages import Woken
-from sandbank_runner.supervisor.interpreter_process import Interpreter, StartFailed, Watcher
+from sandbank_runner.supervisor.interpreter_process import (
+    START_SECONDS,
+    Interpreter,
+    StartFailed,
+    Watcher,
+)
 from sandbank_runner.supervisor.memory_ranks import MemoryRanks
 from sandbank_runner.supervisor.process_death import describe
 from sandbank_runner.supervisor.pumps import Pumps
@@ -149,7 +154,6 @@ class Interpreters:
         self._known_kills = 0
         """As many were not the live interpreter."""
         self._environment: Mapping[str, str] = {}
-        self._pumps: Pumps | None = None
         self._failures = 0
         self._last_failure = ""
         self._ready = asyncio.Event()
@@ -222,7 +226,8 @@ class Interpreters:
         """Give this environment to the current interpreter and to each fresh one."""
         self._environment = environment
         if self.current is not None and self.current.free and environment:
-            self._applying = self._loop.create_task(self._apply(self.current, environment))
+            answer = self.current.set_environment(environment)
+            self._applying = self._loop.create_task(self._apply(self.current, answer))
 
     def replace(self, before_next: Callable[[], Awaitable[None]]) -> Awaitable[None]:
         """End the current interpreter at once; between its end and the next, ``before_next`` runs.
@@ -253,9 +258,9 @@ class Interpreters:
             self.current.kill(RESET)
         return both()
 
-    async def _apply(self, interpreter: Interpreter, environment: Mapping[str, str]) -> None:
+    async def _apply(self, interpreter: Interpreter, answer: asyncio.Future[Message]) -> None:
         try:
-            await interpreter.set_environment(environment)
+            await interpreter.answered(answer, START_SECONDS)
         except StartFailed:
             return  # its death is noticed by run(), and the next interpreter gets the environment from the start
         if interpreter is self.current:
@@ -273,33 +278,38 @@ class Interpreters:
                 )
             if self._failures:
                 await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1))
-            ours, theirs = pair()
-            out, out_theirs = os.pipe()
-            err, err_theirs = os.pipe()
-            self._pumps = Pumps(self._loop, out, err, self)
-            interpreter = Interpreter(self._loop, ours, self._pumps, self)
-            try:
-                give = (theirs.detach(), out_theirs, err_theirs)
-                await interpreter.start(self._template, self._watcher, give)
-                environment: Mapping[str, str] | None = None
-                while environment is not self._environment:  # it may change while it is being set
-                    environment = self._environment
-                    await interpreter.set_environment(environment)
-            except StartFailed as error:
-                self._failures += 1
-                self._last_failure = str(error)
-                interpreter.kill("it did not start")
-                if interpreter.pid > 0:
-                    await interpreter.dead  # until it is the user's, a sweep does not reach it
-                await self._bury(interpreter)
-            except BaseException:
-                interpreter.kill("the sandbox ends")
-                interpreter.close()
-                self._pumps.close()
-                raise
-            else:
-                self._ranks.born(interpreter.pid, memory_order.LIVE, interpreter.dead)
+            interpreter = await self._fork()
+            if interpreter is not None:
                 return interpreter
+
+    async def _fork(self) -> Interpreter | None:
+        """Have a pristine one forked, with pipes of its own; None where it does not come up."""
+        ours, theirs = pair()
+        out, out_theirs = os.pipe()
+        err, err_theirs = os.pipe()
+        interpreter = Interpreter(self._loop, ours, Pumps(self._loop, out, err, self), self)
+        try:
+            await interpreter.start(self._template, self._watcher, (theirs.detach(), out_theirs, err_theirs))
+            environment: Mapping[str, str] = {}
+            while environment is not self._environment:  # it may change while it is being set
+                environment = self._environment
+                if environment:
+                    await interpreter.answered(interpreter.set_environment(environment), START_SECONDS)
+        except StartFailed as error:
+            self._failures += 1
+            self._last_failure = str(error)
+            interpreter.kill("it did not start")
+            if interpreter.pid > 0:
+                await interpreter.dead  # until it is the user's, a sweep does not reach it
+            await self._bury(interpreter)
+            return None
+        except BaseException:
+            interpreter.kill("the sandbox ends")
+            interpreter.close()
+            interpreter.pumps.close()
+            raise
+        self._ranks.born(interpreter.pid, memory_order.LIVE, interpreter.dead)
+        return interpreter
 
     async def _bury(self, interpreter: Interpreter) -> None:
         """End what user code has started, and what slept: it holds the pipes, and it is nobody's any more."""

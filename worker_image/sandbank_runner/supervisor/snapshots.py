@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -86,17 +87,27 @@ class Snapshots:
         return self.points.of_state(state) is not None or (self.taking and self._taken_of == state)
 
     def take(self, live: Interpreter, mark: Mark, then: Callable[[], None]) -> None:
-        """Take one of ``live``, which is free, and tell ``then``; where there is none, ``refusal`` says why."""
+        """Take one of ``live``, which is free, and tell ``then``; where there is none, ``refusal`` says why.
+
+        The interpreter is asked at once: what is submitted in the next moment must find it at that.
+        """
         assert self._taking is None
         self._taken_of = mark.state
+        self._number += 1
+        number = self._number
+        try:
+            ours, theirs = pair()
+        except OSError as error:
+            self.refusal = refusals.no_snapshot(str(error))
+            self._loop.call_soon(then)
+            return
+        answer = live.snapshot(number, theirs.detach(), self.files_are_news())
 
         async def work() -> None:
             try:
-                self._keep(await self._take(live, mark))
+                self._keep(await self._take(live, mark, number, ours, answer))
             except _NoSnapshot as error:
                 self.refusal = error.refusal
-            except OSError as error:
-                self.refusal = refusals.no_snapshot(str(error))
             finally:
                 self._taking = None
             then()
@@ -160,14 +171,16 @@ class Snapshots:
             rank = memory_order.RESTORE_POINT if point in kept else memory_order.HISTORY
             self._ranks.want(point.sleeper.pid, rank)
 
-    async def _take(self, live: Interpreter, mark: Mark) -> RestorePoint:
-        self._number += 1
-        number = self._number
-        ours, theirs = pair()
+    async def _take(
+        self,
+        live: Interpreter,
+        mark: Mark,
+        number: int,
+        ours: socket.socket,
+        answer: asyncio.Future[Message],
+    ) -> RestorePoint:
         try:
-            pid = self._pid_of(
-                await live.snapshot(number, theirs.detach(), self.files_are_news()), number, live
-            )
+            pid = self._pid_of(await live.answered(answer), number, live)
         except StartFailed as error:
             ours.close()
             raise _NoSnapshot(refusals.no_snapshot(str(error))) from None
