@@ -245,9 +245,12 @@ async def test_threads_at_work_allow_no_snapshot(sandbox: Running):
         Operation.OUTCOME_NOT_STARTED,
         "ThreadsRunning",
     )
-    assert [warning.code for warning in refused.warnings] == ["THREADS"]
+    assert [(warning.code, list(warning.names)) for warning in refused.warnings] == [
+        ("THREADS", ["busy-bee"])
+    ]
     begin = pb.BeginTransaction(transaction_id="t", idle_timeout=seconds(60))
-    assert (await session.ask(begin_transaction=begin)).failure.reason == "THREADS_RUNNING"
+    failure = (await session.ask(begin_transaction=begin)).failure
+    assert (failure.reason, list(failure.names)) == ("THREADS_RUNNING", ["busy-bee"])
     assert (await session.run("c", "x = 1")).outcome == Operation.OUTCOME_COMMITTED
     await session.run("d", "go.set()\nfor thread in threading.enumerate()[1:]: thread.join()")
     assert (await session.run("e", "x = 2", **ATOMIC)).outcome == Operation.OUTCOME_COMMITTED
