@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
 
 import sandbank_runner.interpreter
-from sandbank_runner.channel import Channel, encode
+from sandbank_runner.channel import Channel, Message, encode
 from sandbank_runner.walls.clone import fork_sibling, native_thread
 
 
@@ -41,8 +41,15 @@ class Honest:
                 self.setup(message.header["env"])
             elif message.header["type"] == "snapshot":
                 self.snapshot(message.header["snapshot"], message.descriptors[0])
+            elif message.header["type"] != "execute":
+                self.other(message)
             else:
                 self.execute(message.header["operation"], message.blobs[0].decode())
+
+    def other(self, message: Message) -> None:
+        """Something that this one knows nothing of."""
+        for descriptor in message.descriptors:
+            os.close(descriptor)
 
     def setup(self, env: Mapping[str, str]) -> None:
         os.environ.update(env)
@@ -123,6 +130,17 @@ class Babbler(Honest):
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
             error = {"type_name": "KeyboardInterrupt", "message": "", "traceback_text": "", "frames": []}
             self.done(operation, error=error, interrupted=True)
+
+
+class Chatterbox(Honest):
+    """Tells of output in pieces of one byte for ever, between pieces that are none; deaf to every interrupt."""
+
+    def execute(self, operation: str, code: str) -> None:
+        while True:
+            for stream, data in ((1, b"x"), (3, b"x"), (1, b""), ("1", b"x"), (True, b"x")):
+                self.channel.send({"type": "output", "operation": operation, "stream": stream}, (data,))
+            self.channel.send({"type": "output", "operation": operation, "stream": 1})
+            self.channel.send({"type": "output", "operation": "another", "stream": 1}, (b"x",))
 
 
 class Forger(Honest):
@@ -294,6 +312,7 @@ class Forking(Honest):
             if message.header["type"] == "wake":
                 self.wake(number)
                 return
+            self.other(message)
 
     def tell(self, pid: int) -> int:
         return pid

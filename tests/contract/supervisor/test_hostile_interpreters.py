@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sandbank.v1.execution_pb2 import Operation
+from sandbank.v1.transaction_pb2 import ISOLATION_NAMESPACE
 from sandbank_runner.v1 import runner_pb2 as pb
 
 from tests.contract.supervisor.conftest import Start
@@ -48,6 +49,22 @@ async def test_endless_displays_are_bounded_and_counted(start: Start):
     assert operation.state == Operation.STATE_TIMED_OUT
     assert operation.outcome == Operation.OUTCOME_PARTIAL
     assert operation.dropped_output_bytes >= 100_000
+
+
+async def test_endless_pieces_of_output_are_bounded_and_counted(start: Start):
+    """What an interpreter tells of is held to the operation's bound, whatever its size; what is none is dropped."""
+    async with start("Chatterbox") as sandbox:
+        session = await sandbox.session(interrupt_grace=seconds(0.3))
+        before = sandbox.memory_bytes()
+        bounds = {"timeout": 0.5, "max_output_bytes": 100, "isolation": ISOLATION_NAMESPACE}
+        operation = await session.run("a", "", **bounds)
+        assert sandbox.memory_bytes() - before < 60 << 20
+        assert operation.state == Operation.STATE_TIMED_OUT
+        assert (session.output("a"), operation.output_bytes) == (b"x" * 100, 100)
+        assert operation.dropped_output_bytes > 0
+        alone = await session.run("b", "", timeout=0.2)
+        assert (alone.output_bytes, alone.dropped_output_bytes) == (0, 0)  # the pipes are for that
+        assert "another" not in session.events
 
 
 @pytest.mark.parametrize("saboteur", ["Sleeper", "Swallower"])
