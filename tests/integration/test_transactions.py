@@ -249,6 +249,7 @@ def test_threads_are_refused_by_name(api: Api, session_id: str) -> None:
     with refused("FAILED_PRECONDITION", "THREADS_RUNNING") as caught:
         begin(api, session_id)
     assert "busy-one" in caught[0].message
+    assert caught[0].metadata["threads"] == "busy-one"
     operation = run(api, session_id, "1", tx_policy=transaction_pb2.TX_POLICY_COMMIT_ON_SUCCESS)
     assert (operation.state, operation.outcome) == (
         Operation.STATE_FAILED,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import structlog
@@ -31,6 +31,9 @@ DIAL_PAUSE_SECONDS = 0.02
 """Pause between tries while a starting supervisor does not listen yet."""
 
 
+_FAILURE_NAMES = 100
+"""Names taken from a failure at most."""
+
 _log = structlog.get_logger("sandbank.link")
 
 
@@ -41,10 +44,11 @@ class LinkClosed(ConnectionError):
 class RequestFailed(Exception):
     """The supervisor refused a request; ``reason`` is one of the public table."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, names: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.names = tuple(names)
 
 
 class LinkSink(Protocol):
@@ -187,7 +191,8 @@ class RunnerLink:
         finally:
             self._replies.pop(request_id, None)
         if answer.HasField("failure"):
-            raise RequestFailed(answer.failure.reason, answer.failure.message[:500])
+            failure = answer.failure
+            raise RequestFailed(failure.reason, failure.message[:500], failure.names[:_FAILURE_NAMES])
         return answer
 
     def violate(self, error: RunnerViolation) -> None:

@@ -10,6 +10,7 @@ from sandbank_server.errors import (
     NoSuchTransactionError,
     NotWaitingForInputError,
     OperationNotFoundError,
+    OperationQueueFullError,
     SessionBusyError,
     SnapshotGoneError,
     SnapshotsDisabledError,
@@ -26,6 +27,7 @@ _KNOWN: Final[dict[str, type[DomainError]]] = {
         NoSuchTransactionError,
         NotWaitingForInputError,
         OperationNotFoundError,
+        OperationQueueFullError,
         SnapshotGoneError,
         SnapshotsDisabledError,
         ThreadsRunningError,
@@ -34,7 +36,11 @@ _KNOWN: Final[dict[str, type[DomainError]]] = {
 }
 """A sandbox may give these reasons and no other: the rest are the control plane's to give."""
 
+_NAMES_KEYS: Final = {"THREADS_RUNNING": "threads"}
+"""Reasons whose names programs may want, and the key in metadata."""
+
 _MESSAGE_CHARACTERS = 500
+_NAME_CHARACTERS = 100
 
 
 def refusal(failure: RequestFailed) -> DomainError:
@@ -43,4 +49,6 @@ def refusal(failure: RequestFailed) -> DomainError:
     text = line_of(failure.message, _MESSAGE_CHARACTERS)
     if known is None:
         return SessionBusyError("the sandbox could not do it; try again", retry_delay=0.5)
-    return known(text or "the sandbox refused it")
+    names = ", ".join(line_of(name, _NAME_CHARACTERS) for name in failure.names)
+    metadata = {_NAMES_KEYS[failure.reason]: names} if names and failure.reason in _NAMES_KEYS else {}
+    return known(text or "the sandbox refused it", metadata=metadata)

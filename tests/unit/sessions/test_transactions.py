@@ -9,10 +9,12 @@ import pytest
 from sandbank.v1 import execution_pb2, session_pb2, transaction_pb2
 from sandbank_server.errors import (
     BadFieldError,
+    DomainError,
     FilesTooLargeError,
     NoSuchTransactionError,
     OperationIdReusedError,
     OperationNotFoundError,
+    OperationQueueFullError,
     SessionBusyError,
     SessionTerminatedError,
     SnapshotGoneError,
@@ -263,11 +265,12 @@ async def test_the_snapshot_policy_goes_along_to_the_next_sandbox(made: World) -
     [
         ("THREADS_RUNNING", ThreadsRunningError),
         ("FILES_TOO_LARGE", FilesTooLargeError),
+        ("OPERATION_QUEUE_FULL", OperationQueueFullError),
         ("BAD_CREDENTIALS", SessionBusyError),
     ],
 )
 async def test_what_the_sandbox_refuses_is_said_and_leaves_no_transaction(
-    made: World, reason: str, error: type[Exception]
+    made: World, reason: str, error: type[DomainError]
 ) -> None:
     """Its reasons are those of the API and no others: it cannot speak for the control plane."""
     session = await made.create()
@@ -276,12 +279,15 @@ async def test_what_the_sandbox_refuses_is_said_and_leaves_no_transaction(
         if request.HasField("begin_transaction"):
             reply.failure.reason = reason
             reply.failure.message = "because\nof x"
+            reply.failure.names.extend(["one\n", "x" * 10_000])
         return True
 
     sandbox = made.sandbox_of(session)
     sandbox.answer, sandbox.opens = refuse, False
-    with pytest.raises(error):
+    with pytest.raises(error) as caught:
         await begin(session)
+    expected = {"threads": f"one, {'x' * 100}"} if reason == "THREADS_RUNNING" else {}
+    assert caught.value.metadata == expected
     assert session.operations.log.transactions.current is None
     await made.run(session, "op")
 

@@ -103,6 +103,9 @@ class ExecutionServiceServicer:
     def Execute(self, request, context):
         """Runs code and streams what it does, from its first event to Finished. The same `operation_id` with the same
         request never runs twice: it replays, then follows; where its events have been dropped, Finished comes alone.
+        What keeps it from beginning and shows only when its turn has come is in Finished: STATE_FAILED,
+        OUTCOME_NOT_STARTED, and an error named as the reason: ThreadsRunning (a warning names the threads),
+        FilesTooLarge, NoSuchTransaction.
 
         Errors:
         - INVALID_ARGUMENT BAD_FIELD: a field is missing, malformed or beyond its limit; correct it, BadRequest
@@ -122,10 +125,6 @@ class ExecutionServiceServicer:
         read `open_transaction_id` of the session.
         - FAILED_PRECONDITION SNAPSHOTS_DISABLED: the session was created without snapshots; use another
         session, or a policy that needs none.
-        - FAILED_PRECONDITION THREADS_RUNNING: threads of user code are at work, which a snapshot cannot hold;
-        end them, metadata names them.
-        - FAILED_PRECONDITION FILES_TOO_LARGE: the workspace is over the bound for `include_files`; delete
-        files, or leave them out.
         - OUT_OF_RANGE EVENTS_EVICTED: events were dropped before this call had read them; WatchOperation goes on
         from `first_sequence` in metadata.
         - RESOURCE_EXHAUSTED POOL_QUEUE_FULL: too many callers wait for a sandbox; try again after RetryInfo's
@@ -156,7 +155,7 @@ class ExecutionServiceServicer:
 
     def Run(self, request, context):
         """Runs code and answers once, when it has finished: for callers that want no stream. Output beyond the message
-        limit is dropped and counted. Idempotent as Execute is.
+        limit is dropped and counted. Idempotent as Execute is, and refused where Execute is.
 
         Errors:
         - INVALID_ARGUMENT BAD_FIELD: a field is missing, malformed or beyond its limit; correct it, BadRequest
@@ -176,10 +175,6 @@ class ExecutionServiceServicer:
         read `open_transaction_id` of the session.
         - FAILED_PRECONDITION SNAPSHOTS_DISABLED: the session was created without snapshots; use another
         session, or a policy that needs none.
-        - FAILED_PRECONDITION THREADS_RUNNING: threads of user code are at work, which a snapshot cannot hold;
-        end them, metadata names them.
-        - FAILED_PRECONDITION FILES_TOO_LARGE: the workspace is over the bound for `include_files`; delete
-        files, or leave them out.
         - RESOURCE_EXHAUSTED POOL_QUEUE_FULL: too many callers wait for a sandbox; try again after RetryInfo's
         delay.
         - RESOURCE_EXHAUSTED OPERATION_QUEUE_FULL: too many operations are queued in the session; try again
@@ -331,7 +326,8 @@ class ExecutionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BeginTransaction(self, request, context):
-        """Begins an explicit transaction. Operations that are not its members are refused until it ends.
+        """Begins an explicit transaction, once all operations before it have ended. Those that are not its members are
+        refused from now on, until it ends. When the call ends before it has begun, it is rolled back.
 
         Errors:
         - INVALID_ARGUMENT BAD_FIELD: a field is missing, malformed or beyond its limit; correct it, BadRequest
@@ -350,7 +346,13 @@ class ExecutionServiceServicer:
         - FAILED_PRECONDITION FILES_TOO_LARGE: the workspace is over the bound for `include_files`; delete
         files, or leave them out.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
-        - UNAVAILABLE SESSION_BUSY: the session is running an operation; try again after RetryInfo's delay.
+        - RESOURCE_EXHAUSTED OPERATION_QUEUE_FULL: too many operations are queued in the session; try again
+        when some have finished.
+        - RESOURCE_EXHAUSTED QUOTA_EXCEEDED: the session has had its number of transactions; use another
+        session.
+        - UNAVAILABLE SESSION_BUSY: the session is being reset, or its container is being looked for; try again after
+        RetryInfo's delay.
+        - UNAVAILABLE STORE_UNAVAILABLE: the server's records cannot be written, nothing was begun; try again.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
         - UNIMPLEMENTED NOT_SUPPORTED: something asked for is not built yet or not on this server, metadata
@@ -372,6 +374,7 @@ class ExecutionServiceServicer:
         or Restore.
         - FAILED_PRECONDITION NO_SUCH_TRANSACTION: that transaction is not open, or was ended the other way;
         read `open_transaction_id` of the session.
+        - UNAVAILABLE SESSION_BUSY: the session's container is being looked for; try again after RetryInfo's delay.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
@@ -394,6 +397,7 @@ class ExecutionServiceServicer:
         or Restore.
         - FAILED_PRECONDITION NO_SUCH_TRANSACTION: that transaction is not open, or was ended the other way;
         read `open_transaction_id` of the session.
+        - UNAVAILABLE SESSION_BUSY: the session's container is being looked for; try again after RetryInfo's delay.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.

@@ -214,8 +214,8 @@ class SessionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RewindSession(self, request, context):
-        """Takes the session back to the state right after an earlier operation, from a live snapshot. A running operation
-        is cancelled first.
+        """Takes the session back to the state right after an earlier operation, from a live snapshot. What runs or waits is
+        cancelled first, and a transaction that is open is rolled back.
 
         Errors:
         - INVALID_ARGUMENT BAD_ID: an id does not match `[A-Za-z0-9._-]{1,128}`; choose another.
@@ -225,12 +225,12 @@ class SessionServiceServicer:
         - FAILED_PRECONDITION SESSION_TERMINATED: the session has ended; create another.
         - FAILED_PRECONDITION SESSION_CRASHED: the session's container died and was not recovered; ResetSession
         or Restore.
-        - FAILED_PRECONDITION TRANSACTION_OPEN: an explicit transaction is open; name it, or commit or roll it
-        back first.
         - FAILED_PRECONDITION SNAPSHOT_GONE: the snapshot of that state was dropped; restore a checkpoint, or
         choose a later operation.
         - FAILED_PRECONDITION SNAPSHOTS_DISABLED: the session was created without snapshots; use another
         session, or a policy that needs none.
+        - UNAVAILABLE SESSION_BUSY: the session is being reset, or its container is being looked for; try again after
+        RetryInfo's delay.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
         - UNIMPLEMENTED NOT_SUPPORTED: something asked for is not built yet or not on this server, metadata
