@@ -166,6 +166,22 @@ def test_many_operations_share_a_stream(session: Session) -> None:
         assert stream.run("v").value == 19
 
 
+async def test_operations_beside_each_other_ask_beside_each_other(server: ServerProcess) -> None:
+    """All wait at once, and each gets its own answer, on streams of their own and on one for all."""
+    everybody = asyncio.Barrier(4)
+
+    async def answer(prompt: str, password: bool) -> str:
+        await everybody.wait()
+        return prompt.upper()
+
+    async with AsyncClient(server.address) as client, client.session(template="slim") as session:
+        codes = [f"input('question {number}')" for number in range(4)]
+        for scope in (session, session.interact()):
+            running = [scope.run(code, input=answer, isolation="namespace") for code in codes]
+            values = [result.value for result in await asyncio.gather(*running)]
+            assert values == [f"QUESTION {number}" for number in range(4)]
+
+
 async def test_operations_beside_each_other_conflict_loudly(server: ServerProcess) -> None:
     """The one that ends second merges nothing, and its result raises."""
     async with AsyncClient(server.address) as client, client.session(template="slim") as session:
