@@ -355,6 +355,20 @@ def test_rewinding_goes_back_to_right_after_an_operation(api: Api, keeping: Sess
     assert value(api, session_id, "x") == "0"
 
 
+def test_a_rewind_ends_the_transaction(api: Api, keeping: Session) -> None:
+    """It goes behind its beginning: the transaction is rolled back, and so is each member."""
+    first = keeping.run("x = 1").operation
+    session_id = keeping.session_id
+    transaction_id = begin(api, session_id)
+    member = run(api, session_id, "x = 2", transaction_id=transaction_id)
+    keeping.rewind(first.operation_id)
+    assert keeping.refresh().open_transaction_id == ""
+    assert (outcome(keeping, first), outcome(keeping, member)) == ("COMMITTED", "ROLLED_BACK")
+    with refused("FAILED_PRECONDITION", "NO_SUCH_TRANSACTION"):
+        commit(api, session_id, transaction_id)
+    assert value(api, session_id, "x") == "1"
+
+
 def test_a_rewind_cancels_what_runs_and_what_waits(api: Api, keeping: Session) -> None:
     """Both end on their streams; the session goes on from the state that was asked for."""
     first = keeping.run("x = 1").operation
