@@ -200,6 +200,7 @@ class Supervisor:
             self._loop,
             assign,
             self._interpreters,
+            connections=self._states,
             publisher=self._publisher,
             tell=self._tell,
             now=time.time_ns,

@@ -10,10 +10,22 @@ from sandbank_runner.supervisor.interpreter_messages import escaped
 from sandbank_runner.supervisor.reader_dialogue import ReadRefused
 from sandbank_runner.supervisor.refusals import Refusal
 from sandbank_runner.supervisor.session import Session
-from sandbank_runner.v1.runner_pb2 import Assign, Failure, FromRunner, Page, Pong, Read, Reply, ToRunner
+from sandbank_runner.supervisor.state_work import StateRefused
+from sandbank_runner.v1.runner_pb2 import (
+    Assign,
+    Failure,
+    FromRunner,
+    Page,
+    Pong,
+    Read,
+    Reply,
+    StateResult,
+    ToRunner,
+)
 
 _ABOUT_OPERATIONS = ("fetch", "cancel", "get_operation", "provide_input")
 _ABOUT_STATE = ("reset", "rewind", "begin_transaction", "end_transaction", "read")
+_ABOUT_CHECKPOINTS = ("checkpoint", "checkpoint_ended", "restore")
 
 _UNKNOWN = Failure(reason="OPERATION_NOT_FOUND", message="the sandbox knows no operation of this id")
 _NOT_WAITING = Failure(
@@ -59,12 +71,13 @@ class ControlDesk:
             session.submit(request.submit)
             return
         reply = Reply(request_id=request.request_id)
-        if kind in _ABOUT_STATE:
+        if kind in _ABOUT_STATE or kind in _ABOUT_CHECKPOINTS:
             if session is None:
                 reply.failure.CopyFrom(_NOT_ASSIGNED)
                 _send(reply, send)
             else:
-                self._change(session, request, reply, send)
+                change = self._change if kind in _ABOUT_STATE else self._keep
+                change(session, request, reply, send)
             return
         if kind == "assign":
             self._assign(request.assign, reply)
@@ -153,6 +166,24 @@ class ControlDesk:
                 self._start(self._rewind(done, reply, send))
                 return
             _send(reply, send)
+
+    def _keep(self, session: Session, request: ToRunner, reply: Reply, send: Callable[[bytes], None]) -> None:
+        """Have state written or loaded, or say what became of what was written."""
+        kind = request.WhichOneof("message")
+        if kind == "checkpoint":
+            self._start(self._state(session.checkpoints.write(request.checkpoint), reply, send))
+        elif kind == "restore":
+            self._start(self._state(session.restoring.restore(request.restore), reply, send))
+        else:
+            session.checkpoints.ended(request.checkpoint_ended)
+            _send(reply, send)
+
+    async def _state(self, work: Awaitable[StateResult], reply: Reply, send: Callable[[bytes], None]) -> None:
+        try:
+            reply.state.CopyFrom(await work)
+        except StateRefused as refused:
+            reply.failure.CopyFrom(_failure(refused.refusal))
+        _send(reply, send)
 
     async def _reset(self, done: Awaitable[None], reply: Reply, send: Callable[[bytes], None]) -> None:
         try:

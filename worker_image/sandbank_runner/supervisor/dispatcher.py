@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from sandbank_runner.channel import Message
 from sandbank_runner.supervisor import endings, refusals, verdicts
 from sandbank_runner.supervisor.background import BackgroundOutput
+from sandbank_runner.supervisor.candidates import Candidate, Restoration
 from sandbank_runner.supervisor.file_bases import FileBases
 from sandbank_runner.supervisor.going_back import GoingBack
 from sandbank_runner.supervisor.hearing import Hearing
 from sandbank_runner.supervisor.in_thread import InThread
 from sandbank_runner.supervisor.inputs import Inputs
 from sandbank_runner.supervisor.interpreter_messages import Done
-from sandbank_runner.supervisor.interpreter_process import Interpreter
-from sandbank_runner.supervisor.interpreters import Death, Interpreters
+from sandbank_runner.supervisor.interpreter_process import Interpreter, StartFailed
+from sandbank_runner.supervisor.interpreters import RESTORE, Death, Interpreters
 from sandbank_runner.supervisor.journal import Journal, Record
 from sandbank_runner.supervisor.ladder import Ladder, Stoppable
 from sandbank_runner.supervisor.ledger import Ledger
@@ -145,6 +146,26 @@ class Dispatcher:
     async def _rewind(self, operation: Operation) -> Refusal | None:
         try:
             return await self._rewinding.rewind(operation)
+        finally:
+            self._held -= 1
+            self.dispatch()
+
+    async def take_over(
+        self, candidate: Candidate, restoration: Restoration, before: Callable[[], Awaitable[None]]
+    ) -> None:
+        """Cancel everything and make a candidate the live interpreter; nothing begins during ``before``.
+
+        Raises ``StartFailed`` where it died, ``Overtaken``, and what ``before`` raises: then all goes on as it was.
+        """
+        self._held += 1
+        try:
+            await before()
+            live = await self._interpreters.alive()
+            if candidate.interpreter.dead.done():
+                raise StartFailed("ended before it could take over")
+            self._sweep_away(RESTORE)
+            await self._interpreters.adopt(live, candidate, restoration)
+            self._interpreters.workspace.forget()
         finally:
             self._held -= 1
             self.dispatch()

@@ -25,9 +25,9 @@ class Arrival:
 
     @property
     def swept_away_by(self) -> str:
-        """What ended operations that nobody wished to end: a reset or a rewind; empty where nothing of the kind did."""
+        """What ended operations that nobody wished to end: a reset, a restore or a rewind; empty where nothing did."""
         if self.death.was_reset:
-            return "reset"
+            return "reset" if self.death.restoration is None else "restore"
         return "rewind" if self.errand is not None and self.errand.rewinds else ""
 
 
@@ -57,7 +57,7 @@ class GoingBack:
         errand, self._errand = self._errand, None
         way, self._way = self._way, None
         if death.was_reset or way is None:
-            self._ledger.reset()
+            self._ledger.reset(death.restoration)
             return Arrival(death, errand, exactly=False)
         exactly = self._ledger.went_back(
             death,

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from sandbank_runner.channel import Message
@@ -27,8 +28,25 @@ SNAPSHOT_SECONDS = 20.0
 """Likewise for a snapshot to be taken, and to wake."""
 
 
+_ABOUT_FORKS = {
+    "reading": "read",
+    "read_refused": "read",
+    "writing": "checkpoint_id",
+    "writing_refused": "checkpoint_id",
+}
+"""What is said of a fork for some work, and the field that names the work."""
+
+
 class StartFailed(Exception):
     """An interpreter did not come up, or did not answer; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What user code finds in ``os.environ`` beside what the template says. ``secret`` names must not leave."""
+
+    variables: Mapping[str, str] = field(default_factory=dict)
+    secret: tuple[str, ...] = ()
 
 
 class Phase(enum.Enum):
@@ -51,6 +69,9 @@ class Watcher(Protocol):
 
     def watch(self, pid: int, on_exit: Callable[[int], None]) -> None:
         """Tell ``on_exit`` once."""
+
+    def knows(self, pid: int) -> bool:
+        """Whether there is, or was lately, a child of this number."""
 
 
 class Owner(OutputSink, Protocol):
@@ -80,7 +101,8 @@ class Interpreter:
         self._loop = loop
         self._awaited: tuple[str, ...] = ()
         self._answer: asyncio.Future[Message] = loop.create_future()
-        self._reads: dict[int, asyncio.Future[Message]] = {}
+        self._forks: dict[tuple[str, object], asyncio.Future[Message]] = {}
+        """What is waited for of a fork that is to be made for some work, by kind and name of the work."""
         # What was written before a message was sent is in the pipes before the message can be read: taken first, it
         # comes before the display or the end that the message tells of, and what is written next does not.
         self._endpoint = Endpoint(
@@ -158,23 +180,38 @@ class Interpreter:
 
         For one that sleeps or waits for something to do, which it goes on with meanwhile. :class:`StartFailed`.
         """
-        if self.phase is Phase.DEAD or self.killed_for:
-            os.close(give)
-            raise StartFailed("it is dead")
-        answer: asyncio.Future[Message] = self._loop.create_future()
-        self._reads[number] = answer
-        self._endpoint.send({**question, "type": "read", "read": number}, give=(give,))
-        try:
-            return await answer
-        finally:
-            del self._reads[number]
+        return await self._fork({"type": "read", **question, "read": number}, ("read", number), give)
 
-    def set_environment(self, environment: Mapping[str, str]) -> asyncio.Future[Message]:
+    async def write_checkpoint(self, checkpoint_id: str, give: int) -> Message:
+        """Have it fork a writer that speaks on ``give``, likewise."""
+        request: dict[str, object] = {"type": "checkpoint", "checkpoint_id": checkpoint_id}
+        return await self._fork(request, ("checkpoint_id", checkpoint_id), give)
+
+    def checkpoint_ended(self, checkpoint_id: str, *, durable: bool) -> None:
+        """Tell it what became of a checkpoint; one that it does not know means nothing to it."""
+        if self.phase is not Phase.DEAD:
+            self._endpoint.send(
+                {"type": "checkpoint_ended", "checkpoint_id": checkpoint_id, "durable": durable}
+            )
+
+    def set_environment(self, environment: Environment) -> asyncio.Future[Message]:
         """Add to the environment of user code, before anything else can run; likewise."""
-        self.phase = Phase.STARTING
-        answer = self._await("setup_done")
-        self._endpoint.send({"type": "setup", "env": dict(environment)})
-        return answer
+        request: dict[str, object] = {
+            "type": "setup",
+            "env": dict(environment.variables),
+            "secret": list(environment.secret),
+        }
+        return self._prepare(request, ("setup_done",))
+
+    def load(self, execution_count: int, give: int) -> asyncio.Future[Message]:
+        """Have it, a fresh one, take a state from the connection ``give``, which is closed here; likewise."""
+        self.used = True
+        request: dict[str, object] = {"type": "load", "execution_count": execution_count}
+        return self._prepare(request, ("loaded", "load_refused"), give)
+
+    def place(self) -> asyncio.Future[Message]:
+        """Have it put the files that it has loaded in their places; likewise."""
+        return self._prepare({"type": "place"}, ("placed", "place_refused"))
 
     def execute(self, operation: Operation, fresh_files: bool = False) -> None:
         """Run its code; what was written before is handed on first, because it belongs to nobody or somebody else."""
@@ -248,6 +285,29 @@ class Interpreter:
     def _await(self, *kinds: str) -> asyncio.Future[Message]:
         self._awaited = kinds
         self._answer = self._loop.create_future()
+    async def _fork(self, request: dict[str, object], work: tuple[str, object], give: int) -> Message:
+        """Have it fork a process for some work, that gets ``give``; return what it says to that."""
+        if self.phase is Phase.DEAD or self.killed_for or work in self._forks:
+            os.close(give)
+            raise StartFailed("it is dead")
+        answer: asyncio.Future[Message] = self._loop.create_future()
+        self._forks[work] = answer
+        self._endpoint.send(request, give=(give,))
+        try:
+            return await answer
+        finally:
+            del self._forks[work]
+
+    def _prepare(
+        self, request: dict[str, object], answers: tuple[str, ...], *give: int
+    ) -> asyncio.Future[Message]:
+        """Have one that no operation runs in do something that nothing else may happen beside."""
+        if self.phase is not Phase.DEAD:
+            self.phase = Phase.STARTING
+        answer = self._await(*answers)
+        self._endpoint.send(request, give=give)
+        return answer
+
         if self.phase is Phase.DEAD:
             self._fail("it is dead")
         return self._answer
@@ -267,8 +327,9 @@ class Interpreter:
         return message
 
     def _received(self, message: Message) -> None:
-        if message.header.get("type") in ("reading", "read_refused"):
-            self._reads_answered(message)
+        work = _ABOUT_FORKS.get(str(message.header.get("type")))
+        if work is not None:
+            self._fork_answered(work, message)
             return
         if self._awaited:
             if message.header.get("type") in self._awaited and not self._answer.done():
@@ -279,9 +340,9 @@ class Interpreter:
             return
         self.dropped_messages += 1
 
-    def _reads_answered(self, message: Message) -> None:
-        number = message.header.get("read")
-        answer = self._reads.get(number) if type(number) is int else None
+    def _fork_answered(self, work: str, message: Message) -> None:
+        name = message.header.get(work)
+        answer = self._forks.get((work, name)) if type(name) in (int, str) else None
         if answer is None or answer.done():
             self.dropped_messages += 1
         else:
@@ -291,7 +352,7 @@ class Interpreter:
         self.phase = Phase.DEAD
         if not self._answer.done():
             self._fail(describe(status))
-        for answer in self._reads.values():
+        for answer in self._forks.values():
             if not answer.done():
                 answer.set_exception(StartFailed(describe(status)))
         if not self.dead.done():

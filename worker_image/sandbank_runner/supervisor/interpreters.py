@@ -6,22 +6,23 @@ User code always runs in the live interpreter. Going back is to kill it and to w
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from sandbank_runner.channel import Message, pair
+from sandbank_runner.channel import Message
+from sandbank_runner.supervisor.candidates import Adoption, Candidate, Candidates, Overtaken, Restoration
+from sandbank_runner.supervisor.interpreter_births import Births
 from sandbank_runner.supervisor.interpreter_messages import Woken
 from sandbank_runner.supervisor.interpreter_process import (
     START_SECONDS,
+    Environment,
     Interpreter,
     StartFailed,
     Watcher,
 )
 from sandbank_runner.supervisor.memory_ranks import MemoryRanks
 from sandbank_runner.supervisor.process_death import describe
-from sandbank_runner.supervisor.pumps import Pumps
 from sandbank_runner.supervisor.restore_points import RestorePoint, WayBack
 from sandbank_runner.supervisor.snapshots import Snapshots
 from sandbank_runner.supervisor.template_process import TemplateProcess
@@ -36,6 +37,9 @@ _FIRST_PAUSE_SECONDS = 0.05
 
 RESET = "reset"
 """``killed_for`` of an interpreter that is replaced on purpose."""
+
+RESTORE = "restore"
+"""Likewise, by one that has a state from outside."""
 
 
 class CrashLoop(Exception):
@@ -57,11 +61,13 @@ class Death:
     interpreter: Interpreter
     cause: str
     was_reset: bool
-    """It was replaced by a pristine one on purpose."""
+    """It was replaced on purpose, by a pristine one or by one with a ``restoration``."""
     restored: Restored | None
     """None: the next one is pristine."""
     with_files: bool = False
     """The workspace went back too."""
+    restoration: Restoration | None = None
+    """What the next one has, where that comes from outside."""
 
 
 class Listener(Protocol):
@@ -142,7 +148,7 @@ class Interpreters:
             ranks=self._ranks,
             processes=self._processes,
             sleeper_uid=sleeper_uid,
-            foreign=lambda: {template.pid, *helpers, *self._readers},
+            foreign=lambda: {template.pid, *helpers, *self._readers, *self._workers, *self.candidates.pids},
             on_loss=self._snapshot_lost,
             owner=self,
         )
@@ -150,14 +156,18 @@ class Interpreters:
         self.deaths = 0
         """How many live interpreters have died so far."""
         self._readers: set[int] = set()
+        self._workers: set[int] = set()
         self._memory_kills = memory_kills
         self._known_kills = 0
         """As many were not the live interpreter."""
-        self._environment: Mapping[str, str] = {}
+        self._births = Births(loop, template, watcher, self)
+        self.candidates = Candidates(self._births, self._ranks, self, self.memory_was_lacking)
+        self._processes.spared = lambda: {*self._workers, *self.candidates.pids}
         self._failures = 0
         self._last_failure = ""
         self._ready = asyncio.Event()
         self._before_next: list[Callable[[], Awaitable[None]]] = []
+        self._adoption: Adoption | None = None
         self._applying: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
@@ -187,18 +197,39 @@ class Interpreters:
     async def _replace(self, dead: Interpreter, cause: str) -> Interpreter | None:
         """Bury the dead one, go back as far as must be, and tell; return who is alive now, None where nobody is."""
         reset = bool(self._before_next)
-        self._failures = 0 if dead.used or reset else self._failures + 1
+        adoption = self._take_adoption(reset)
+        self._failures = 0 if dead.used or reset or adoption else self._failures + 1
         self._last_failure = cause
         self.deaths += 1
         await self.snapshots.settled()
-        way = None if reset else self.listener.way_back(dead)
+        way = None if reset or adoption else self.listener.way_back(dead)
         restored, with_files = (None, False) if way is None else await self._go_back(dead, way)
         if restored is None:
             self.snapshots.drop_all()
             await self._bury(dead)
             with_files = way is not None and await self._bring_files_back(way, None)
+        if adoption is not None:
+            self.listener.interpreter_died(
+                Death(dead, cause, was_reset=True, restored=None, restoration=adoption.restoration)
+            )
+            if not adoption.done.done():
+                adoption.done.set_result(None)
+            return self.candidates.promote(adoption.candidate)
         self.listener.interpreter_died(Death(dead, cause, reset, restored, with_files))
         return None if restored is None else restored.point.sleeper
+
+    def _take_adoption(self, reset: bool) -> Adoption | None:
+        """Return the adoption that the interpreter died for, if it can be: from here on there is no other way."""
+        adoption, self._adoption = self._adoption, None
+        if adoption is None or adoption.done.done():
+            return None
+        if reset:
+            adoption.done.set_exception(Overtaken("the session was reset meanwhile"))
+        elif adoption.candidate.interpreter.dead.done():
+            adoption.done.set_exception(StartFailed("ended before it could take over"))
+        else:
+            return adoption
+        return None
 
     async def _go_back(self, dead: Interpreter, way: WayBack) -> tuple[Restored | None, bool]:
         """Wake the best snapshot that can be woken; return it, and whether the workspace went back first."""
@@ -222,10 +253,19 @@ class Interpreters:
             await self._ready.wait()
         return self.current
 
-    def set_environment(self, environment: Mapping[str, str]) -> None:
+    async def alive(self) -> Interpreter:
+        """Likewise, and it must not be about to end."""
+        interpreter = await self.ready()
+        while interpreter is not self.current or interpreter.killed_for:
+            await asyncio.shield(interpreter.dead)
+            await asyncio.sleep(0)  # until run() has taken note
+            interpreter = await self.ready()
+        return interpreter
+
+    def set_environment(self, environment: Environment) -> None:
         """Give this environment to the current interpreter and to each fresh one."""
-        self._environment = environment
-        if self.current is not None and self.current.free and environment:
+        self._births.environment = environment
+        if self.current is not None and self.current.free and environment.variables:
             answer = self.current.set_environment(environment)
             self._applying = self._loop.create_task(self._apply(self.current, answer))
 
@@ -258,6 +298,17 @@ class Interpreters:
             self.current.kill(RESET)
         return both()
 
+    async def adopt(self, live: Interpreter, candidate: Candidate, restoration: Restoration) -> None:
+        """End the live interpreter, at once, and have a candidate take over; wait until it has.
+
+        Raises ``StartFailed`` where that has died meanwhile, and :class:`Overtaken`: then the session goes back.
+        """
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._adoption = Adoption(candidate, restoration, done)
+        live.kill(RESTORE)
+        await done
+        await self.ready()
+
     async def _apply(self, interpreter: Interpreter, answer: asyncio.Future[Message]) -> None:
         try:
             await interpreter.answered(answer, START_SECONDS)
@@ -278,38 +329,15 @@ class Interpreters:
                 )
             if self._failures:
                 await asyncio.sleep(_FIRST_PAUSE_SECONDS * 2 ** (self._failures - 1))
-            interpreter = await self._fork()
-            if interpreter is not None:
+            try:
+                interpreter = await self._births.give(self)
+            except StartFailed as error:
+                self._failures += 1
+                self._last_failure = str(error)
+                await self._processes.sweep_all()
+            else:
+                self._ranks.born(interpreter.pid, memory_order.LIVE, interpreter.dead)
                 return interpreter
-
-    async def _fork(self) -> Interpreter | None:
-        """Have a pristine one forked, with pipes of its own; None where it does not come up."""
-        ours, theirs = pair()
-        out, out_theirs = os.pipe()
-        err, err_theirs = os.pipe()
-        interpreter = Interpreter(self._loop, ours, Pumps(self._loop, out, err, self), self)
-        try:
-            await interpreter.start(self._template, self._watcher, (theirs.detach(), out_theirs, err_theirs))
-            environment: Mapping[str, str] = {}
-            while environment is not self._environment:  # it may change while it is being set
-                environment = self._environment
-                if environment:
-                    await interpreter.answered(interpreter.set_environment(environment), START_SECONDS)
-        except StartFailed as error:
-            self._failures += 1
-            self._last_failure = str(error)
-            interpreter.kill("it did not start")
-            if interpreter.pid > 0:
-                await interpreter.dead  # until it is the user's, a sweep does not reach it
-            await self._bury(interpreter)
-            return None
-        except BaseException:
-            interpreter.kill("the sandbox ends")
-            interpreter.close()
-            interpreter.pumps.close()
-            raise
-        self._ranks.born(interpreter.pid, memory_order.LIVE, interpreter.dead)
-        return interpreter
 
     async def _bury(self, interpreter: Interpreter) -> None:
         """End what user code has started, and what slept: it holds the pipes, and it is nobody's any more."""
@@ -320,12 +348,12 @@ class Interpreters:
 
     def _snapshot_lost(self) -> None:
         """A snapshot has died; where memory was what it died of, the next such death is another's."""
-        if self._memory_kills() > self._known_kills:
-            self._known_kills += 1
+        self.memory_was_lacking()
 
     def _ours(self) -> set[int]:
         """Return our children that are no user code, or sleep."""
-        return {self._template.pid, *self._helpers, *self._readers, *self.snapshots.living}
+        own = {self._template.pid, *self._helpers, *self.snapshots.living}
+        return own | self._readers | self._workers | self.candidates.pids
 
     def reader_born(self, pid: int) -> bool:
         """Take note of a copy that answers a read; False where ``pid`` is known for something else."""
@@ -334,6 +362,25 @@ class Interpreters:
             return False
         self._readers.add(pid)
         self._ranks.want(pid, memory_order.HISTORY)  # the first to go when memory runs out
+        return True
+
+    def worker_born(self, pid: int) -> bool:
+        """Likewise of one that works for us as user code, which a sweep spares."""
+        if pid <= 1 or not self._watcher.knows(pid) or not self.reader_born(pid):
+            return False
+        self._workers.add(pid)
+        return True
+
+    def worker_died(self, pid: int) -> None:
+        """It is no more."""
+        self._workers.discard(pid)
+        self.reader_died(pid)
+
+    def memory_was_lacking(self) -> bool:
+        """Whether a process that was just killed fell to the lack of memory; asked once of each."""
+        if self._memory_kills() <= self._known_kills:
+            return False
+        self._known_kills += 1  # the next such death is another's
         return True
 
     def watch(self, pid: int, on_exit: Callable[[int], None]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from sandbank_runner.supervisor.candidates import Restoration
 from sandbank_runner.supervisor.effects import Effects
 from sandbank_runner.supervisor.interpreters import Death
 from sandbank_runner.supervisor.journal import Journal
@@ -69,12 +70,16 @@ class Ledger:
         self._tell_of(ended, reason)
         return ended
 
-    def reset(self) -> None:
-        """There will be a pristine interpreter, as somebody wanted."""
+    def reset(self, restoration: Restoration | None = None) -> None:
+        """There will be a pristine interpreter, as somebody wanted, or one with a state from outside."""
         if self.transactions.open is not None:
-            self.end_transaction(committed=False, reason="reset")
-        self.effects.reset()
-        self.execution_count = 0
+            self.end_transaction(committed=False, reason="restore" if restoration else "reset")
+        if restoration is None:
+            self.effects.reset()
+            self.execution_count = 0
+        else:
+            self.effects.restore(restoration.operation_id)
+            self.execution_count = restoration.execution_count
 
     def went_back(
         self, death: Death, way: WayBack, *, operation_id: str, reason: str, asked_for: bool = False

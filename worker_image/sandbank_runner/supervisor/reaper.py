@@ -55,6 +55,14 @@ class Reaper:
         """Leave children alone from here on."""
         self._loop.remove_signal_handler(signal.SIGCHLD)
 
+    def knows(self, pid: int) -> bool:
+        """Whether ``pid`` is a child, or was one of which nobody has asked yet how it ended."""
+        try:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except (ChildProcessError, OverflowError):
+            return pid in self._unclaimed
+        return True
+
     def watch(self, pid: int, on_exit: Callable[[int], None]) -> None:
         """Tell ``on_exit`` the wait status of child ``pid`` once, on the loop, also when it is dead already.
 

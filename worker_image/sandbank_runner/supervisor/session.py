@@ -8,19 +8,24 @@ from collections.abc import Awaitable, Callable
 from google.protobuf.duration_pb2 import Duration
 
 from sandbank_runner.supervisor.background import BackgroundOutput
+from sandbank_runner.supervisor.checkpoints import Checkpoints
 from sandbank_runner.supervisor.dispatcher import Dispatcher, Settings
 from sandbank_runner.supervisor.events import EventBuilder
 from sandbank_runner.supervisor.inputs import TEXT_BYTES
+from sandbank_runner.supervisor.interpreter_process import Environment
 from sandbank_runner.supervisor.interpreters import Interpreters
 from sandbank_runner.supervisor.journal import JOURNAL_BYTES, JOURNAL_OPERATIONS, Journal, Page
 from sandbank_runner.supervisor.ledger import Ledger
 from sandbank_runner.supervisor.operations import Isolation, Operation, Policy, Terms
 from sandbank_runner.supervisor.publisher import EventPublisher
 from sandbank_runner.supervisor.queue import Begin, Finish
-from sandbank_runner.supervisor.reads import Reads
+from sandbank_runner.supervisor.reader_messages import LONGEST_PREVIEW
+from sandbank_runner.supervisor.reads import PREVIEW_CHARACTERS, Reads
 from sandbank_runner.supervisor.refusals import Refusal
 from sandbank_runner.supervisor.reporting import Reporter
+from sandbank_runner.supervisor.restoring import Restoring
 from sandbank_runner.supervisor.snapshots import SnapshotSettings
+from sandbank_runner.supervisor.state_connections import StateConnections
 from sandbank_runner.supervisor.transactions import Transaction
 from sandbank_runner.supervisor.visible_states import VisibleStates
 from sandbank_runner.supervisor.workspace import WORKSPACE_COPY_BYTES
@@ -53,6 +58,7 @@ class Session:
         interpreters: Interpreters,
         *,
         publisher: EventPublisher,
+        connections: StateConnections,
         tell: Callable[[FromRunner], bool],
         now: Callable[[], int],
     ) -> None:
@@ -85,7 +91,11 @@ class Session:
         visible = VisibleStates(self.ledger, interpreters, self.dispatcher.running)
         self.reads = Reads(loop, visible, interpreters, max(assign.preview_chars, 0))
         interpreters.listener = self.dispatcher
-        interpreters.set_environment({**assign.env, **assign.secret_env})
+        self.checkpoints = Checkpoints(loop, connections, visible, interpreters, self.ledger.effects)
+        self.restoring = Restoring(connections, interpreters.candidates, self.dispatcher)
+        interpreters.set_environment(
+            Environment({**assign.env, **assign.secret_env}, tuple(assign.secret_env))
+        )
 
     @property
     def queued_count(self) -> int:

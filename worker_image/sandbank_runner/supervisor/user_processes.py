@@ -6,7 +6,9 @@ off its list of children, so whatever user code has left behind is a child of it
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from collections.abc import Awaitable, Callable, Sequence
 
 Processes = tuple[tuple[int, int], ...]
@@ -22,10 +24,19 @@ class UserProcesses:
         sweep_all: Callable[[], Awaitable[None]],
         sweep_others: Callable[[Sequence[tuple[int, int]]], Awaitable[None]],
     ) -> None:
+        self.spared: Callable[[], set[int]] = set
+        """Processes that work for us as user code, and outlive a sweep: candidates, writers."""
         self._ours = ours
+        self._sweep_all = sweep_all
         self._sweep_others = sweep_others
-        self.sweep_all = sweep_all
-        """Kill every process of user code, sleepers too."""
+
+    async def sweep_all(self) -> None:
+        """Kill every process of user code but what is spared; sleepers too, unless there is such."""
+        spared = self._spared()
+        if spared:
+            await self._sweep_others(spared)
+        else:
+            await self._sweep_all()
 
     def beside(self, interpreter: int) -> Processes:
         """Return what runs beside process ``interpreter``, which has one thread and nothing to do."""
@@ -48,7 +59,17 @@ class UserProcesses:
             children = _children(os.getpid())
             if children is not None and children <= self._ours():
                 return
-        await self._sweep_others(keep)
+        await self._sweep_others((*keep, *self._spared()))
+
+    def _spared(self) -> Processes:
+        return tuple((pid, start) for pid in self.spared() if (start := start_time(pid)) is not None)
+
+
+def kill_below(pid: int) -> None:
+    """Kill what process ``pid`` has started, as far as that can be seen: the next sweep finds the others."""
+    for descendant in _descendants(pid):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(descendant, signal.SIGKILL)
 
 
 def start_time(pid: int) -> int | None:

@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import Mapping
 
 from sandbank_runner.supervisor import refusals
+from sandbank_runner.supervisor.interpreter_process import Interpreter
 from sandbank_runner.supervisor.interpreters import Interpreters
 from sandbank_runner.supervisor.ledger import Ledger
 from sandbank_runner.supervisor.reads import Seen
 from sandbank_runner.supervisor.refusals import Refusal
 from sandbank_runner.supervisor.reporting import Running
+from sandbank_runner.supervisor.restore_points import Mark
 
 _BUSY = Refusal("SESSION_BUSY", "an operation is running, and there is no snapshot from before it to read")
 
@@ -51,6 +53,28 @@ class VisibleStates:
         if not idle:
             return _BUSY
         return Seen(live, effects.operation_id, stale=False)
+
+    @property
+    def live(self) -> Interpreter | None:
+        """The live interpreter."""
+        return self._interpreters.current
+
+    def committed(self) -> tuple[Interpreter, Mark] | Refusal | None:
+        """Return of whom a checkpoint is written now, and what it has; None where that is about to be there.
+
+        The live interpreter where it has nothing to do: it counts changes from there on. Else the newest restore
+        point that is from before all that runs and from before the open transaction.
+        """
+        live, opened = self.live, self._ledger.transactions.open
+        snapshots = self._interpreters.snapshots
+        if live is None or live.killed_for or snapshots.taking:
+            return None
+        if live.free and not self._running and opened is None:
+            return live, self._ledger.mark
+        limits = [running.record.operation.base for running in self._running.values()]
+        limits.append(self._ledger.effects.state if opened is None else opened.base)
+        point = next(iter(snapshots.points.not_later(min(limits))), None)
+        return _BUSY if point is None else (point.sleeper, point.mark)
 
     async def ready(self) -> None:
         """Wait until the interpreter has been replaced, or the snapshot been taken."""

@@ -117,6 +117,11 @@ class Workspace:
         touches, self._told = self._told, self._files.touches
         return touches != self._told
 
+    def forget(self) -> None:
+        """Nobody knows any more what is in it: a base is taken and the interpreter looks at it anew."""
+        self._standing = None
+        self._told = -1
+
     def close(self) -> None:
         """End the keeper and what waits for it."""
         for task in (*self._tasks, *([self._taking] if self._taking else ())):

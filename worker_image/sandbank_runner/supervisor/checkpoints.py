@@ -1,0 +1,123 @@
+"""Checkpoints as the supervisor sees them: a writer is forked, gets the connection, and is watched until it has ended.
+
+An operation that runs is never delayed: it is a copy that writes. One writes at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Protocol
+
+from sandbank_runner.supervisor.effects import Effects, Watch
+from sandbank_runner.supervisor.interpreter_process import Interpreter, StartFailed
+from sandbank_runner.supervisor.refusals import Refusal
+from sandbank_runner.supervisor.restore_points import Mark
+from sandbank_runner.supervisor.state_connections import UNKNOWN, StateConnection, StateConnections
+from sandbank_runner.supervisor.state_work import ForkedWorker, Processes, StateRefused, said, seconds_of
+from sandbank_runner.v1.runner_pb2 import Checkpoint, CheckpointEnded, StateResult
+
+_WENT_BACK = "the session went back behind the state that was being written"
+
+
+class CommittedStates(Protocol):
+    """Who knows the states of the session."""
+
+    def committed(self) -> tuple[Interpreter, Mark] | Refusal | None:
+        """Return of whom a checkpoint is written now, and what it has; None where that is about to be there."""
+
+    def ready(self) -> Awaitable[object]:
+        """Wait until it is there."""
+
+    @property
+    def live(self) -> Interpreter | None:
+        """The live interpreter."""
+
+
+class Checkpoints:
+    """Writes them, one after the other."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        connections: StateConnections,
+        states: CommittedStates,
+        processes: Processes,
+        effects: Effects,
+    ) -> None:
+        self._loop = loop
+        self._connections = connections
+        self._states = states
+        self._processes = processes
+        self._effects = effects
+        self._turn = asyncio.Lock()
+
+    async def write(self, request: Checkpoint) -> StateResult:
+        """Have one written; return what is in it. Raises :class:`StateRefused`."""
+        seconds = seconds_of(request.timeout)
+        connection = await self._connections.take(request.token)
+        if connection is None:
+            raise StateRefused(UNKNOWN)
+        try:
+            async with asyncio.timeout(seconds), self._turn:
+                mark = await self._write(request.checkpoint_id, connection)
+        except TimeoutError:
+            connection.cut()
+            raise StateRefused(
+                Refusal("SESSION_BUSY", f"the checkpoint was not written within {seconds:g} s")
+            ) from None
+        except BaseException:
+            connection.cut()
+            raise
+        connection.close()
+        return StateResult(
+            as_of_operation_id=mark.operation_id,
+            execution_count=mark.execution_count,
+            stale=mark.state != self._effects.state,
+        )
+
+    def ended(self, ended: CheckpointEnded) -> None:
+        """Tell the live interpreter, which counts changes from a durable one on. A copy asleep knows older ones."""
+        live = self._states.live
+        if live is not None:
+            live.checkpoint_ended(ended.checkpoint_id, durable=ended.durable)
+
+    async def _write(self, checkpoint_id: str, connection: StateConnection) -> Mark:
+        source, mark = await self._source()
+        watch = Watch(mark.state)
+        self._effects.watches.append(watch)
+        try:
+            await self._have_written(source, watch, checkpoint_id, connection)
+        finally:
+            self._effects.watches.remove(watch)
+        return mark
+
+    async def _have_written(
+        self, source: Interpreter, watch: Watch, checkpoint_id: str, connection: StateConnection
+    ) -> None:
+        try:
+            told = (await source.write_checkpoint(checkpoint_id, connection.give())).header
+        except StartFailed as error:
+            raise StateRefused(Refusal("SESSION_BUSY", f"the interpreter has died: {error}")) from None
+        pid = told.get("pid")
+        if told.get("type") != "writing" or type(pid) is not int:
+            why = said(told.get("message"))
+            raise StateRefused(Refusal("SESSION_BUSY", f"no copy of the interpreter could be made: {why}"))
+        writer = ForkedWorker(self._loop, pid, self._processes)
+        watch.on_gone = lambda: writer.kill(_WENT_BACK)
+        try:
+            if not watch.gone:
+                await writer.end()
+        finally:
+            writer.kill("the checkpoint was given up")
+        if watch.gone:
+            raise StateRefused(Refusal("SESSION_BUSY", _WENT_BACK))
+
+    async def _source(self) -> tuple[Interpreter, Mark]:
+        while True:
+            found = self._states.committed()
+            if isinstance(found, Refusal):
+                raise StateRefused(found)
+            if found is not None:
+                return found
+            await self._states.ready()
