@@ -306,6 +306,8 @@ def session_limits(settings: Settings) -> SessionLimits:
         idle_after=limits.idle_after.total_seconds(),
         lifetime_ahead=2 * limits.lifetime_max.total_seconds(),
         readable_after_end=limits.readable_after_end.total_seconds(),
+        keep_automatic=settings.checkpoints.keep_automatic,
+        checkpoint_core_share=settings.checkpoints.core_share,
         workspace_copy_bytes=limits.workspace_copy_bytes,
         preview_chars=limits.preview_chars,
     )

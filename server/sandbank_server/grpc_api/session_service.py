@@ -7,7 +7,7 @@ from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import TypedDict
 
-from sandbank.v1 import session_pb2
+from sandbank.v1 import checkpoint_pb2, session_pb2
 
 from sandbank_server.catalog.base import Catalog, SessionKey
 from sandbank_server.errors import BadFieldError, TemplateNotFoundError
@@ -21,6 +21,10 @@ from sandbank_server.sessions.manager import SessionManager
 _ZERO = timedelta(0)
 
 
+_FORKS = 100
+"""New sessions of one ForkSession at most."""
+
+
 class _SnapshotPolicy(TypedDict):
     snapshots_disabled: bool
     snapshot_history: int
@@ -28,7 +32,7 @@ class _SnapshotPolicy(TypedDict):
 
 
 class SessionService:
-    """The servicer. ForkSession and HibernateSession are not built yet."""
+    """The servicer. HibernateSession is not built yet."""
 
     def __init__(
         self,
@@ -72,9 +76,32 @@ class SessionService:
                 request, "max_lifetime", default=limits.lifetime, limit=limits.lifetime_max
             ),
             recovery_policy=request.recovery_policy or session_pb2.RECOVERY_POLICY_RESUME,
+            checkpoint_policy=request.checkpoint_policy or session_pb2.CHECKPOINT_POLICY_NONE,
+            from_checkpoint_id=check.check_optional_id(request.from_checkpoint_id, "from_checkpoint_id"),
             **self._snapshot_policy(request.snapshot_policy),
         )
-        return session_pb2.CreateSessionResponse(session=await self._sessions.create(new))
+        session = await self._sessions.create(new)
+        return session_pb2.CreateSessionResponse(
+            session=session, restore_report=self._report_of(call.tenant, session.session_id)
+        )
+
+    def _report_of(self, tenant: str, session_id: str) -> checkpoint_pb2.RestoreReport | None:
+        made = self._sessions.live(tenant, session_id)
+        return None if made is None else made.restore_report
+
+    async def ForkSession(
+        self, request: session_pb2.ForkSessionRequest, call: CallContext
+    ) -> session_pb2.ForkSessionResponse:
+        """Make new sessions of one's state now."""
+        session_id = check.check_id(request.session_id, "session_id")
+        request_id = check.check_optional_id(request.request_id, "request_id")
+        count = check.check_count(request.count, "count", default=1, limit=_FORKS)
+        labels = check.check_labels(request.labels)
+        made = await self._sessions.fork(call.tenant, session_id, request_id, count, labels)
+        reports = [self._report_of(call.tenant, each.session_id) for each in made]
+        return session_pb2.ForkSessionResponse(
+            sessions=made, restore_reports=[report or checkpoint_pb2.RestoreReport() for report in reports]
+        )
 
     def _snapshot_policy(self, policy: session_pb2.SnapshotPolicy) -> _SnapshotPolicy:
         limits, path = self._limits, "snapshot_policy."
@@ -98,7 +125,6 @@ class SessionService:
 
     @staticmethod
     def _refuse_unbuilt(request: session_pb2.CreateSessionRequest) -> None:
-        unset_or_none = (session_pb2.CHECKPOINT_POLICY_UNSPECIFIED, session_pb2.CHECKPOINT_POLICY_NONE)
         check.check_enum(
             request.checkpoint_policy,
             session_pb2.CheckpointPolicy.DESCRIPTOR.values_by_number,
@@ -107,10 +133,8 @@ class SessionService:
         check.check_enum(
             request.idle_action, session_pb2.IdleAction.DESCRIPTOR.values_by_number, "idle_action"
         )
-        check.refuse_unbuilt("checkpoint_policy", asked=request.checkpoint_policy not in unset_or_none)
         check.refuse_unbuilt("idle_action", asked=request.idle_action == session_pb2.IDLE_ACTION_HIBERNATE)
         check.refuse_unbuilt("recompute", asked=request.recompute)
-        check.refuse_unbuilt("from_checkpoint_id", asked=bool(request.from_checkpoint_id))
 
     async def GetSession(
         self, request: session_pb2.GetSessionRequest, call: CallContext

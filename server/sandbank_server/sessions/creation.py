@@ -45,6 +45,8 @@ class NewSession:
     snapshots_disabled: bool = False
     snapshot_history: int = 0
     quiet_time: timedelta = _USUAL_QUIET_TIME
+    checkpoint_policy: int = session_pb2.CHECKPOINT_POLICY_NONE
+    from_checkpoint_id: str = ""
 
     def digest(self) -> str:
         """Return what decides whether a repeated request id is a repeated request."""
@@ -56,6 +58,9 @@ class NewSession:
             recovery_policy=self.recovery_policy,  # type: ignore[arg-type]
             idle_action=self.idle_action,  # type: ignore[arg-type]
         )
+        if self.checkpoint_policy != session_pb2.CHECKPOINT_POLICY_NONE:
+            request.checkpoint_policy = self.checkpoint_policy  # type: ignore[assignment]
+        request.from_checkpoint_id = self.from_checkpoint_id
         request.idle_timeout.FromTimedelta(self.idle_timeout)
         request.max_lifetime.FromTimedelta(self.max_lifetime)
         policy = session_pb2.SnapshotPolicy(
@@ -130,6 +135,8 @@ class SessionFactory:
             register(session)
             try:
                 await session.save()
+                if new.from_checkpoint_id:
+                    session.restore_report = await session.restore(new.from_checkpoint_id, allow_lost=False)
             except BaseException:
                 await session.abandon("it could not be recorded")
                 raise
@@ -170,4 +177,5 @@ class SessionFactory:
             snapshots_disabled=new.snapshots_disabled,
             snapshot_history=new.snapshot_history,
             quiet_time=new.quiet_time,
+            checkpoint_policy=new.checkpoint_policy,
         )

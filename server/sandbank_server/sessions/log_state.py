@@ -34,6 +34,8 @@ class LogState:
         self._finished = 0
         self._covers: list[tuple[int, str]] = []
         """Checkpoints by the rank of the newest operation whose effects they have, each greater than the one before."""
+        self._later_covers: dict[str, int] = {}
+        """The other checkpoints."""
 
     # Reading.
 
@@ -83,9 +85,10 @@ class LogState:
         entry = self._entries.get(operation_id)
         return 0 if entry is None else entry.rank
 
-    def covered(self, operation_id: str) -> frozenset[str]:
-        """Return the operations whose effects a state has that was written after this one finished."""
-        rank = self.rank_of(operation_id)
+    def covered_by(self, checkpoint_id: str) -> frozenset[str]:
+        """Return the operations whose effects a checkpoint has, as far as this session saved it itself."""
+        found = (rank for rank, name in reversed(self._covers) if name == checkpoint_id)
+        rank = next(found, self._later_covers.get(checkpoint_id, 0))
         return frozenset(name for name, entry in self._entries.items() if 0 < entry.rank <= rank)
 
     def durable_checkpoint_of(self, entry: LogEntry) -> str:
@@ -106,6 +109,8 @@ class LogState:
         rank = self.rank_of(operation_id)
         if not self._covers or rank > self._covers[-1][0]:
             self._covers.append((rank, checkpoint_id))
+        else:  # of the same state as the one before, or of an older one
+            self._later_covers[checkpoint_id] = rank
 
     def _add(self, operation_id: str, digest: str, create_time_us: int, terms: Terms) -> LogEntry:
         entry = self._entries[operation_id] = LogEntry(len(self._order), digest, create_time_us)

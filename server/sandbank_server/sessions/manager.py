@@ -131,6 +131,43 @@ class SessionManager:
             raise DrainingError("the server is shutting down", retry_delay=1.0)
         return self.overlay(await self._factory.create(new, self._register))
 
+    async def fork(
+        self, tenant: str, session_id: str, request_id: str, count: int, labels: Mapping[str, str]
+    ) -> list[session_pb2.Session]:
+        """Make sessions of one's state now, each in a sandbox of its own; ``secret_env`` is not handed on.
+
+        All or none: where one cannot be made the others are ended. With a request id it is idempotent.
+        """
+        source = await self.usable(tenant, session_id)
+        saved = await source.checkpoint(f"{request_id}.fork" if request_id else "", {}, verify=False)
+        record = source.record
+        new = NewSession(
+            tenant=tenant,
+            template=record.template,
+            idle_timeout=record.idle_timeout,
+            max_lifetime=record.max_lifetime,
+            labels=dict(labels),
+            env=record.env,
+            recovery_policy=record.recovery_policy,
+            idle_action=record.idle_action,
+            snapshots_disabled=record.snapshots_disabled,
+            snapshot_history=record.snapshot_history,
+            quiet_time=record.quiet_time,
+            checkpoint_policy=record.checkpoint_policy,
+            from_checkpoint_id=saved.checkpoint_id,
+        )
+        wanted = (
+            replace(new, request_id=f"{request_id}.{number}" if request_id else "") for number in range(count)
+        )
+        made = await asyncio.gather(*map(self.create, wanted), return_exceptions=True)
+        failure = next((each for each in made if isinstance(each, BaseException)), None)
+        sessions = [each for each in made if not isinstance(each, BaseException)]
+        if failure is not None:
+            for each in sessions:
+                await self.delete(tenant, each.session_id)
+            raise failure
+        return sessions
+
     def _register(self, session: Session) -> None:
         self._sessions[session.record.tenant, session.session_id] = session
 

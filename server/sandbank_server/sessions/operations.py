@@ -52,6 +52,9 @@ class Operations:
         self._queue_limit = queue_limit
         self._now = now
         self._on_finished = on_finished
+        self.hold_back: Callable[[execution_pb2.Operation], bool] = lambda _operation: False
+        """Asked of each Finished that a sandbox sends: whether it waits for :meth:`release`."""
+        self._held: dict[str, execution_pb2.OperationEvent] = {}
 
     @property
     def link(self) -> RunnerLink | None:
@@ -120,7 +123,7 @@ class Operations:
             live.wake()
 
     def _take_event(self, live: LiveOperation, data: bytes, sequence: int, *, with_end: bool) -> None:
-        if live.finished or sequence != live.last + 1:
+        if live.finished or sequence != live.last + 1 or live.operation_id in self._held:
             raise RunnerViolation(f"event {sequence} after {live.last}")
         event = check_event(data, self.session_id, live.operation_id, sequence)
         if not live.started and event.HasField("started"):
@@ -129,9 +132,29 @@ class Operations:
                 self.log.start(live.operation_id)
         if event.HasField("finished"):
             self._check_end(event.finished.operation)
-            self._finish(live, event.finished.operation, data)
+            if self.hold_back(event.finished.operation):
+                self._held[live.operation_id] = event
+            else:
+                self._finish(live, event.finished.operation, data)
         else:
             live.push(data)
+
+    def release(self, operation_id: str, checkpoint_id: str, warning: execution_pb2.Warning | None) -> None:
+        """Let go of a Finished that was held back: its effects are durable, or it is said that they are not.
+
+        Nothing where the operation has ended otherwise meanwhile, because its sandbox went.
+        """
+        event, live = self._held.pop(operation_id, None), self.live.get(operation_id)
+        if event is None or live is None:
+            return
+        operation = event.finished.operation
+        operation.durable_checkpoint_id = checkpoint_id
+        if warning is not None:
+            operation.warnings.append(warning)
+        self._finish(live, operation, event.SerializeToString())
+        if checkpoint_id:
+            self.log.cover(operation_id, checkpoint_id)
+        live.wake()
 
     def _check_end(self, operation: execution_pb2.Operation) -> None:
         entry = self.entry(operation.operation_id)

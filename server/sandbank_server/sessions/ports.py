@@ -81,6 +81,9 @@ class SessionLimits:
     lifetime_ahead: float = 48 * 3600.0
     """How far away the end of a session may be put off."""
     readable_after_end: float = 24 * 3600.0
+    keep_automatic: int = 2
+    """Checkpoints kept of those that a session's policy made."""
+    checkpoint_core_share: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,12 @@ NAMES_BYTES: Final = 256 * 1024
 
 
 def recovery_message(
-    reason: str, generation: int, time: datetime, operations: Sequence[str], files: Sequence[str]
+    reason: str,
+    generation: int,
+    time: datetime,
+    operations: Sequence[str],
+    files: Sequence[str],
+    from_checkpoint_id: str = "",
 ) -> session_pb2.Recovery:
     """Return a recovery that lost the effects of ``operations``, oldest first, and ``files``.
 
@@ -26,7 +31,11 @@ def recovery_message(
     if more_files:
         reason += f"; {more_files} more files are not named here"
     message = session_pb2.Recovery(
-        reason=reason, generation=generation, lost_operation_ids=kept_operations, lost_files=kept_files
+        reason=reason,
+        from_checkpoint_id=from_checkpoint_id,
+        generation=generation,
+        lost_operation_ids=kept_operations,
+        lost_files=kept_files,
     )
     message.time.FromDatetime(time)
     return message

@@ -221,6 +221,7 @@ class Session(SessionState):
             idle_after = self._services.limits.idle_after
             if record.state == _State.STATE_ACTIVE and unused.total_seconds() >= idle_after:
                 self._keeper.change(state=_State.STATE_IDLE)
+                self._autosave.idle()
             if self._keeper.dirty:
                 await self._keeper.save()
 

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from sandbank.v1 import checkpoint_pb2, session_pb2
+import structlog
+from sandbank.v1 import checkpoint_pb2, execution_pb2, session_pb2
 
 from sandbank_server.catalog.base import CheckpointRecord, SessionRecord
 from sandbank_server.checkpoints.library import CheckpointLibrary
 from sandbank_server.checkpoints.manifest import Manifest
 from sandbank_server.errors import (
     CheckpointNotFoundError,
+    DomainError,
     RequestIdReusedError,
     SessionBusyError,
     StoreUnavailableError,
 )
 from sandbank_server.runners.checks import version_of
 from sandbank_server.runners.link import RunnerLink
+from sandbank_server.sessions.autosave import Autosave
+from sandbank_server.sessions.log_entry import KEPT_EFFECT
 from sandbank_server.sessions.operation_log import OperationLog
 from sandbank_server.sessions.ports import SessionServices
+from sandbank_server.sessions.recovery import recovery_message
+from sandbank_server.sessions.sandbox_side import WITHOUT_SANDBOX
 from sandbank_server.sessions.session_use import SessionUse
 from sandbank_server.sessions.state_transfer import Written, load_state, write_state
 
 _State = session_pb2.Session
+_log = structlog.get_logger("sandbank.session")
+
+RECOVERY_ATTEMPTS = 3
+"""Failed recoveries in a row after which a session is left CRASHED."""
 
 
 class SessionState(SessionUse):
@@ -41,6 +52,18 @@ class SessionState(SessionUse):
     ) -> None:
         super().__init__(record, services, log, secret_env)
         self._checkpointing = asyncio.Lock()
+        self._autosave = Autosave(
+            record.checkpoint_policy,
+            self._save_automatically,
+            services.clock,
+            services.limits.checkpoint_core_share,
+            self._keeper.names,
+        )
+        self._autosaving = False
+        self.restore_report: checkpoint_pb2.RestoreReport | None = None
+        """Of a session that was made from a checkpoint: what came back."""
+        if record.checkpoint_policy == session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS:
+            self.operations.hold_back = self._hold_back
 
     @property
     def _library(self) -> CheckpointLibrary:
@@ -50,6 +73,47 @@ class SessionState(SessionUse):
         return library
 
     # Saving.
+
+    def _operation_finished(self, operation: execution_pb2.Operation) -> None:
+        super()._operation_finished(operation)
+        if operation.outcome in KEPT_EFFECT:
+            self.state_changed()
+
+    def state_changed(self) -> None:
+        """The state is no longer the saved one: the policy may ask for a checkpoint."""
+        if not self._autosave.active:
+            return
+        if not self._autosaving:
+            self._autosaving = True
+            self._tasks.start(self._autosave.run(), "autosave")
+        self._autosave.changed()
+
+    async def _save_automatically(self) -> None:
+        await self._checkpoint("", {}, verify=False, automatic=True)
+        keep = self._services.limits.keep_automatic
+        await self._library.thin_out(self.record.tenant, self.session_id, keep)
+
+    def _hold_back(self, operation: execution_pb2.Operation) -> bool:
+        """Under SYNCHRONOUS: what changed the state is said to have finished once it is durable."""
+        if operation.outcome not in KEPT_EFFECT:
+            return False
+        self._tasks.start(self._make_durable(operation.operation_id), "make durable")
+        return True
+
+    async def _make_durable(self, operation_id: str) -> None:
+        warning = None
+        checkpoint_id = ""
+        try:
+            saved = await self._checkpoint("", {}, verify=False, automatic=True)
+            checkpoint_id = saved.checkpoint_id
+        except DomainError as error:
+            warning = execution_pb2.Warning(
+                code="CHECKPOINT_FAILED", message=f"not durable: {error.message}"[:500]
+            )
+        self.operations.release(operation_id, checkpoint_id, warning)
+        with contextlib.suppress(DomainError):
+            keep = self._services.limits.keep_automatic
+            await self._library.thin_out(self.record.tenant, self.session_id, keep)
 
     async def checkpoint(
         self, request_id: str, labels: Mapping[str, str], *, verify: bool, automatic: bool = False
@@ -172,6 +236,68 @@ class SessionState(SessionUse):
     async def _load(self, link: RunnerLink, manifest: Manifest, *, allow_lost: bool) -> dict[str, Any]:
         tenant = self.record.tenant
         return await load_state(link, self._library.chunks, tenant, manifest, allow_lost=allow_lost)
+
+    # After the sandbox has died.
+
+    def sandbox_lost(self, reason: str) -> None:
+        """See :class:`SandboxSide`: with a checkpoint, and the policy for it, the session goes on from there."""
+        checkpoint_id = self.record.latest_checkpoint_id
+        resume = self.record.recovery_policy != session_pb2.RECOVERY_POLICY_MANUAL
+        if self._keeper.state in WITHOUT_SANDBOX or not (checkpoint_id and resume and self._services.library):
+            super().sandbox_lost(reason)
+            return
+        sandbox_id = self.record.sandbox_id
+        link = self.operations.journal.detach(for_good=False)
+        if link is not None:
+            link.hang_up()
+        self.operations.end_all(reason)
+        self._end_transaction(f"the sandbox was lost: {reason}")
+        log = self.operations.log
+        unsaved, unsaved_files = self._unsaved_loss()
+        lost = unsaved + log.lose_effects(0, log.covered_by(checkpoint_id))
+        files = unsaved_files + log.lose_files()
+        recovery = recovery_message(
+            reason, self.record.generation + 1, self._services.clock.now(), lost, files, checkpoint_id
+        )
+        self._keeper.change(
+            state=_State.STATE_ACTIVE,
+            state_detail=f"{reason}; being recovered",
+            sandbox_id="",
+            last_recovery=recovery.SerializeToString(),
+        )
+        if sandbox_id:
+            self._services.pool.report_lost(sandbox_id, reason)
+        self._tasks.start(self._recover(recovery), "recover")
+
+    async def _recover(self, recovery: session_pb2.Recovery) -> None:
+        began = self._services.clock.monotonic()
+        for attempt in range(1, RECOVERY_ATTEMPTS + 1):
+            try:
+                async with self._changing:
+                    await self._recover_once(recovery.from_checkpoint_id)
+                break
+            except DomainError as error:
+                _log.warning("a recovery failed", attempt=attempt, reason=str(error), **self._keeper.names())
+                detail = f"{recovery.reason}; it could not be recovered: {error}"
+        else:
+            self.operations.journal.detach(for_good=True)
+            recovery.lost_operation_ids.extend(self.operations.log.lose_effects())
+            recovery.from_checkpoint_id = ""
+            recovery.generation = self.record.generation
+            self._keeper.change(
+                state=_State.STATE_CRASHED,
+                state_detail=detail,
+                last_recovery=recovery.SerializeToString(),
+            )
+        recovery.wall_time.FromMicroseconds(int((self._services.clock.monotonic() - began) * 1e6))
+        self._keeper.change(last_recovery=recovery.SerializeToString())
+        self.events.publish(recovery=recovery)
+        await self._keeper.save_if_possible()
+
+    async def _recover_once(self, checkpoint_id: str) -> None:
+        record = await self._library.get(self.record.tenant, checkpoint_id)
+        manifest = await self._library.manifest(record)
+        await self._restore_crashed(record, manifest, allow_lost=False)
 
     def _restored(self, record: CheckpointRecord) -> None:
         """The state is now that of a checkpoint."""

@@ -26,6 +26,7 @@ def session_message(record: SessionRecord, open_transaction_id: str = "") -> ses
         generation=record.generation,
         labels=record.labels,
         open_transaction_id=open_transaction_id,
+        latest_checkpoint_id=record.latest_checkpoint_id,
         python_version=record.python_version,
     )
     message.create_time.FromDatetime(record.create_time)
