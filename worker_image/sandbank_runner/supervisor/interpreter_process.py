@@ -282,9 +282,6 @@ class Interpreter:
             os.kill(self.pid, number)
         return True
 
-    def _await(self, *kinds: str) -> asyncio.Future[Message]:
-        self._awaited = kinds
-        self._answer = self._loop.create_future()
     async def _fork(self, request: dict[str, object], work: tuple[str, object], give: int) -> Message:
         """Have it fork a process for some work, that gets ``give``; return what it says to that."""
         if self.phase is Phase.DEAD or self.killed_for or work in self._forks:
@@ -308,6 +305,9 @@ class Interpreter:
         self._endpoint.send(request, give=give)
         return answer
 
+    def _await(self, *kinds: str) -> asyncio.Future[Message]:
+        self._awaited = kinds
+        self._answer = self._loop.create_future()
         if self.phase is Phase.DEAD:
             self._fail("it is dead")
         return self._answer

@@ -57,8 +57,8 @@ class Session:
         assign: Assign,
         interpreters: Interpreters,
         *,
-        publisher: EventPublisher,
         connections: StateConnections,
+        publisher: EventPublisher,
         tell: Callable[[FromRunner], bool],
         now: Callable[[], int],
     ) -> None:
@@ -90,9 +90,9 @@ class Session:
         )
         visible = VisibleStates(self.ledger, interpreters, self.dispatcher.running)
         self.reads = Reads(loop, visible, interpreters, max(assign.preview_chars, 0))
-        interpreters.listener = self.dispatcher
         self.checkpoints = Checkpoints(loop, connections, visible, interpreters, self.ledger.effects)
         self.restoring = Restoring(connections, interpreters.candidates, self.dispatcher)
+        interpreters.listener = self.dispatcher
         interpreters.set_environment(
             Environment({**assign.env, **assign.secret_env}, tuple(assign.secret_env))
         )
