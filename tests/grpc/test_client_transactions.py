@@ -186,17 +186,17 @@ async def test_operations_beside_each_other_conflict_loudly(server: ServerProces
     """The one that ends second merges nothing, and its result raises."""
     async with AsyncClient(server.address) as client, client.session(template="slim") as session:
         await session.run("import threading; gate = threading.Event(); total = 0")
-        slow = asyncio.create_task(
-            session.run("total += 1; print('read', flush=True); gate.wait()", isolation="namespace")
+        slow = session.execute("total += 1; print('read', flush=True); gate.wait()", isolation="namespace")
+        async for event in slow:
+            if isinstance(event, Output):
+                await session.run("total = 10; gate.set()", isolation="namespace")
+        with pytest.raises(MergeConflict) as caught:
+            await slow.result()
+        assert (caught.value.result.conflicting_names, caught.value.result.outcome) == (
+            ["total"],
+            "ROLLED_BACK",
         )
-        await session.run("total = 10; gate.set()", isolation="namespace")
-        results = await asyncio.gather(slow, return_exceptions=True)
-        total = (await session.run("total")).value
-        if isinstance(results[0], MergeConflict):
-            assert results[0].result.conflicting_names == ["total"]
-            assert total == 10
-        else:  # it began only after the other had ended
-            assert total == 11
+        assert (await session.run("total")).value == 10
 
 
 def test_a_stream_outlives_its_server(session: Session, server: ServerProcess) -> None:
