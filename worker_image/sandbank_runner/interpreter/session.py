@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from sandbank_runner.channel import Channel
 from sandbank_runner.interpreter import display, figures, forks
+from sandbank_runner.interpreter.checkpoints import Checkpoints
 from sandbank_runner.interpreter.execution import Executor, Outcome
 from sandbank_runner.interpreter.input import Questions, install
 from sandbank_runner.interpreter.interrupts import Interrupts
@@ -62,6 +63,8 @@ class Session:
         self.snapshots.files_since_snapshot = self._files.since_snapshot
         readers = Readers(link, self._executor.namespace.names, _users_of(settings))
         self.snapshots.sleeper_handlers["read"] = readers.read
+        self._checkpoints = Checkpoints(link, self._executor.namespace, workspace, _users_of(settings))
+        self.snapshots.sleeper_handlers.update(self._checkpoints.sleeper_handlers)
         self._board = Board(
             link,
             self._executor,
@@ -77,6 +80,7 @@ class Session:
             "setup": self._setup,
             "input": self.questions.answered,
             "snapshot": self._snapshot,
+            **self._checkpoints.handlers,
         }
         display.connect(self._publish)
         builtins.display = display.display  # type: ignore[attr-defined]
@@ -105,6 +109,7 @@ class Session:
                 refused.append(name)
         if "TZ" in header["env"]:
             time.tzset()
+        self._checkpoints.begin(header.get("secret") or ())
         self._link.send({"type": "setup_done", "refused": refused})
 
     def _snapshot(self, header: dict[str, Any], blobs: tuple[bytes, ...]) -> None:
@@ -120,6 +125,7 @@ class Session:
                 self.snapshots.limits.lower()
             self._board.execute(header, blobs)
             return
+        self._checkpoints.count(header["execution_count"])
         operation = self._operation = header["operation"]
         self._usage.start()
         self.questions.begin(operation, allowed=header.get("allow_input") is True, alone=True)

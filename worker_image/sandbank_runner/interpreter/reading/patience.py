@@ -29,16 +29,26 @@ class TookTooLong(BaseException):
 class Patience:
     """Calls user code, with the builtins as user code has left them; outside it they are the original ones."""
 
-    __slots__ = ("_active", "_users_builtins")
+    __slots__ = ("_active", "_is_over", "_users_builtins")
 
     def __init__(self, users_builtins: dict[str, Any] | None) -> None:
         """``users_builtins`` is what :func:`put_back` has returned."""
         self._active = False
+        self._is_over: Callable[[], bool] = _at_once
         self._users_builtins = users_builtins
         setsignal(_SIGALRM, self._ring)
 
     def call(self, function: Callable[..., Any], *arguments: Any, seconds: float) -> Any:
         """Return what ``function`` returns. Raises :class:`TookTooLong`, and whatever user code raises."""
+        self._is_over = _at_once
+        return self._call(function, arguments, seconds)
+
+    def watch(self, function: Callable[..., Any], *arguments: Any, is_over: Callable[[], bool]) -> Any:
+        """Do the same until ``is_over``, which is asked again and again from a signal handler."""
+        self._is_over = is_over
+        return self._call(function, arguments, _REPEAT_SECONDS)
+
+    def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...], seconds: float) -> Any:
         try:
             give_back(self._users_builtins)
             self._active = True
@@ -52,5 +62,9 @@ class Patience:
             put_back()
 
     def _ring(self, *_: object) -> None:
-        if self._active:
+        if self._active and self._is_over():
             raise TookTooLong
+
+
+def _at_once() -> bool:
+    return True

@@ -32,8 +32,10 @@ _S_IFMT, _S_IFREG = 0o170000, 0o100000
 _HIGHEST = 1 << 20
 
 
-def give_up(channel: int, users: tuple[int, int] | None) -> None:
-    """Let go of everything but ``channel``. Does not raise.
+def give_up(
+    channel: int, users: tuple[int, int] | None, *, name: str = "reader", memory: int = MEMORY_BYTES
+) -> None:
+    """Let go of everything but ``channel``, and take at most ``memory`` bytes more. Does not raise.
 
     ``users`` are those of code and of sleepers, where there are such: a sleeper's copy becomes user code again.
     """
@@ -42,9 +44,9 @@ def give_up(channel: int, users: tuple[int, int] | None) -> None:
         lambda: _become(users),
         _die_with_parent,  # after a change of user, which may forget it
         lambda: _let_go(channel),
-        _limit,
+        lambda: _limit(memory),
         _forbid_writing,
-        lambda: _set_name("reader"),
+        lambda: _set_name(name),
     ):
         _try(step)
 
@@ -61,10 +63,10 @@ def _become(users: tuple[int, int] | None) -> None:
         _setresuid(users[0], users[0], users[1])
 
 
-def _limit() -> None:
+def _limit(memory: int) -> None:
     _try(lambda: _setrlimit(_PROCESSES, (0, 0)))  # neither threads nor children: nothing outlives the reader
     with open("/proc/self/statm", "rb", buffering=0) as file:
-        limit = int(file.read(100).split()[0]) * _PAGE_BYTES + MEMORY_BYTES
+        limit = int(file.read(100).split()[0]) * _PAGE_BYTES + memory
     _, hard = _getrlimit(_ADDRESSES)
     if hard != _NO_LIMIT:
         limit = min(limit, hard)

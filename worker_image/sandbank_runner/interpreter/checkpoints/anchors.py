@@ -1,0 +1,125 @@
+"""What every process of a template has of its own, and what a saved object refers to instead of holding it.
+
+The session's namespace, modules and their dictionaries, classes and functions that can be imported.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from typing import Any, Final
+
+from sandbank_runner.interpreter.reading.kinds import contents_of, identity
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
+
+MAIN: Final = "__main__"
+_modules = sys.modules
+_Module, _Function = types.ModuleType, types.FunctionType
+_module_names: Any = vars(types.ModuleType)["__dict__"].__get__
+_type_module: Any = type.__dict__["__module__"].__get__
+_type_qualname: Any = type.__dict__["__qualname__"].__get__
+_flags_of: Any = type.__dict__["__flags__"].__get__
+_HEAP_TYPE: Final = 1 << 9
+
+
+def _unnamed_types() -> dict[int, str]:
+    """Return the builtin types that say they are in ``builtins`` and are not, by identity: a name in ``types``."""
+    import _collections_abc
+
+    found: dict[int, str] = {}
+    for module in (types, _collections_abc):
+        for name, value in vars(module).items():
+            if type(value) is type and value.__module__ == "builtins":
+                found.setdefault(identity(value), f"{module.__name__}:{name}")
+    return found
+
+
+_UNNAMED: Final = _unnamed_types()
+_STREAMS: Final = ("stdin", "stdout", "stderr", "__stdin__", "__stdout__", "__stderr__")
+_ENVIRONMENTS: Final = ("environ", "environb")
+Place = tuple[str, str]
+"""A module, and what is wanted of it: a dotted name, or "" for its dictionary."""
+
+
+class Anchors:
+    """The anchors of one session, as they are at this moment."""
+
+    __slots__ = ("_places", "containers", "names", "stream_kinds", "streams")
+
+    def __init__(self, names: dict[str, Any]) -> None:
+        self.names = names
+        self.containers: dict[int, Place] = {identity(names): (MAIN, "")}
+        """Dictionaries and lists, by identity."""
+        for name, module in list(_modules.items()):
+            if type(name) is str and name != MAIN and issubclass(type(module), _Module):
+                self.containers.setdefault(identity(_module_names(module)), (name, ""))
+        self.containers[identity(_modules)] = ("sys", "modules")
+        for name in ("path", "argv", "meta_path", "path_hooks", "path_importer_cache"):
+            value = sys.__dict__.get(name)
+            if value is not None:
+                self.containers.setdefault(identity(value), ("sys", name))
+        self.streams: dict[int, Place] = {}
+        """Single objects that the process has, by identity."""
+        for name in _STREAMS:
+            value = sys.__dict__.get(name)
+            if value is not None:
+                self.streams.setdefault(identity(value), ("sys", name))
+        for name in _ENVIRONMENTS:
+            value = os.__dict__.get(name)
+            if value is not None:
+                self.streams.setdefault(identity(value), ("os", name))
+        self.stream_kinds: list[Any] = [
+            *(type(sys.__dict__.get(name)) for name in _STREAMS),
+            *(type(os.__dict__.get(name)) for name in _ENVIRONMENTS),
+        ]
+        self._places: dict[int, Place | None] = {}
+
+    def place_of(self, value: Any) -> Place | None:
+        """Return where a class or function can be imported from, None where it cannot be."""
+        key = identity(value)
+        if key in self._places:
+            return self._places[key]
+        place = self._places[key] = self._find(value)
+        return place
+
+    def _find(self, value: Any) -> Place | None:
+        if issubclass(type(value), type):
+            unnamed = _UNNAMED.get(identity(value))
+            if unnamed is not None:
+                module, _, name = unnamed.partition(":")
+                return module, name
+            module, name = _class_names(value)
+        else:
+            module, name = value.__module__, value.__qualname__
+        if type(module) is not str or type(name) is not str or module == MAIN or "<locals>" in name:
+            return None
+        found: Any = _modules.get(module)
+        for part in name.split("."):
+            found = _member(found, part)
+        return (module, name) if found is value else None
+
+
+def _class_names(kind: Any) -> tuple[Any, Any]:
+    try:
+        return _type_module(kind), _type_qualname(kind)
+    except AttributeError:
+        return None, None
+
+
+def _member(holder: Any, name: str) -> Any:
+    """Return what a module or class itself has by a name; nobody's ``__getattr__`` is asked."""
+    kind = type(holder)
+    if issubclass(kind, _Module):
+        return _module_names(holder).get(name)
+    if issubclass(kind, type):
+        found = contents_of(holder).get(name)
+        return found.__func__ if type(found) in (staticmethod, classmethod) else found
+    return None
+
+
+def is_heap_type(kind: Any) -> bool:
+    """Tell whether a class was made at run time, not by C code for the process."""
+    return bool(_flags_of(kind) & _HEAP_TYPE)

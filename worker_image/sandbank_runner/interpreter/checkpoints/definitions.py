@@ -1,0 +1,169 @@
+"""Functions and classes of the session by value: as calls that make them empty, and then fill them.
+
+What is made first refers to nothing that could lead back to it, so any cycle can be pickled.
+"""
+
+from __future__ import annotations
+
+import _abc  # type: ignore[import-not-found]
+import abc
+import enum
+import marshal
+import types
+from typing import Any, Final
+
+from sandbank_runner.interpreter.checkpoints import rebuild
+from sandbank_runner.interpreter.checkpoints.anchors import Anchors
+from sandbank_runner.interpreter.checkpoints.steps import Step
+from sandbank_runner.interpreter.checkpoints.unsavable import Unsavable
+from sandbank_runner.interpreter.reading.kinds import contents_of, derives, identity, mro_of
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
+
+_Function = types.FunctionType
+_dumps = marshal.dumps
+_dump: Any = vars(_abc)["_get_dump"]
+_MARSHAL: Final = 2
+"""Of later versions the bytes depend on who else refers to a constant."""
+_Slot, _GetSet = types.MemberDescriptorType, types.GetSetDescriptorType
+_FIRST: Final = (_Function, staticmethod, classmethod, property)
+"""Attributes that a class has before its others are loaded: instances among these may need its methods."""
+_LEFT_OUT: Final = frozenset(["__dict__", "__weakref__", "_abc_impl"])
+_AT_ONCE: Final = ("__module__", "__doc__")
+_qualified_name: Any = type.__dict__["__qualname__"].__get__
+_own_name: Any = type.__dict__["__name__"].__get__
+_own_bases: Any = type.__dict__["__bases__"].__get__
+_OPTIONS = ("__type_params__",)
+
+Reduced = tuple[Any, ...]
+
+
+def reduce_code(code: types.CodeType) -> Reduced:
+    """Reduce a code object."""
+    return rebuild.make_code, (_dumps(code, _MARSHAL),)
+
+
+class Definitions:
+    """Reduces functions and classes of one pickle."""
+
+    def __init__(self, anchors: Anchors) -> None:
+        self._anchors = anchors
+        self._claimed: set[int] = set()
+        """Cells whose content is saved with a function's state."""
+        self._places: dict[tuple[str, str], Step] = {}
+
+    def begin_anew(self) -> None:
+        """Forget what was pickled."""
+        self._claimed.clear()
+
+    def reduce_cell(self, cell: types.CellType) -> Reduced:
+        """Reduce a closure's variable: empty where a function brings the content later, once it can be referred to."""
+        if identity(cell) in self._claimed:
+            return rebuild.make_cell, ()
+        self._claimed.add(identity(cell))
+        return rebuild.make_cell, (), _contents(cell), None, None, rebuild.fill_cell
+
+    def reduce_function(self, function: types.FunctionType) -> Reduced:
+        """Reduce a function by value."""
+        cells = function.__closure__
+        fresh = [cell for cell in cells or () if identity(cell) not in self._claimed]
+        self._claimed.update(map(identity, fresh))
+        own: dict[str, Any] = {
+            "__defaults__": function.__defaults__,
+            "__kwdefaults__": function.__kwdefaults__,
+            "__module__": function.__module__,
+            "__doc__": function.__doc__,
+            "__qualname__": function.__qualname__,
+            "__annotations__": function.__annotations__,
+        }
+        for option in _OPTIONS:
+            if getattr(function, option, None):
+                own[option] = getattr(function, option)
+        state = (own, function.__dict__, [(cell, _contents(cell)) for cell in fresh])
+        names = self._anchors.containers.get(identity(function.__globals__))
+        where: Any = function.__globals__ if names is None else self._place(names)
+        arguments = (function.__code__, where, function.__name__, cells)
+        return rebuild.make_function, arguments, state, None, None, rebuild.fill_function
+
+    def _place(self, names: tuple[str, str]) -> Step:
+        return self._places.setdefault(names, Step(rebuild.place, *names))
+
+    def reduce_class(self, kind: Any) -> Reduced:
+        """Reduce a class by value."""
+        meta = type(kind)
+        contents = dict(contents_of(kind))
+        slots = [
+            name for name, value in contents.items() if type(value) is _Slot and value.__objclass__ is kind
+        ]
+        at_once = {name: contents.pop(name) for name in _AT_ONCE if name in contents}
+        at_once["__qualname__"] = _qualified_name(kind)
+        order = [name for name in contents if name not in _LEFT_OUT and name not in slots]
+        first = {name: contents[name] for name in order if type(contents[name]) in _FIRST}
+        rest = {name: contents[name] for name in order if name not in first}
+        if "__slots__" in contents:
+            at_once["__slots__"] = (
+                *slots,
+                *(name for name in ("__dict__", "__weakref__") if type(contents.get(name)) is _GetSet),
+            )
+        if not _is_made_by_type(meta):
+            names = {**at_once, **first, **rest}
+            return rebuild.make_closed_class, (meta, _own_name(kind), _own_bases(kind), names)
+        arguments = (meta, _own_name(kind), _own_bases(kind), at_once)
+        state = (Step(rebuild.add_members, kind, first), rest, order, _registered(kind, meta))
+        return rebuild.make_class, arguments, state, None, None, rebuild.fill_class
+
+
+def reduce_member(value: Any, kind: Any, is_here: bool) -> Reduced:
+    """Reduce a member of an enumeration of the session."""
+    attributes = value.__dict__
+    name = attributes.get("_name_")
+    if not is_here:
+        if type(name) is str and contents_of(kind)["_member_map_"].get(name) is value:
+            return rebuild.member, (kind, name)
+        return kind, (attributes["_value_"],)
+    for base in mro_of(kind):
+        plain = _PLAIN.get(identity(base))
+        if plain is not None and (base is not object or kind._member_type_ is object):
+            return rebuild.make_member, (kind, base, plain(value)), dict(attributes)
+    raise Unsavable(f"members of {_own_name(kind)} are made in a way that is not known")
+
+
+def is_enumeration(kind: Any) -> bool:
+    """Tell whether instances of a class are members of an enumeration."""
+    return derives(type(kind), enum.EnumMeta)
+
+
+# fmt: off
+_PLAIN: Final[dict[int, Any]] = {
+    identity(int): lambda value: (int.__int__(value),),
+    identity(str): lambda value: (str.__str__(value),),
+    identity(float): lambda value: (float.__float__(value),),
+    identity(bytes): lambda value: (bytes.__getitem__(value, slice(None)),),
+    identity(tuple): lambda value: (tuple.__getitem__(value, slice(None)),),
+    identity(object): lambda _: (),
+}
+# fmt: on
+
+
+def _contents(cell: types.CellType) -> tuple[Any, ...]:
+    try:
+        return (cell.cell_contents,)
+    except ValueError:
+        return ()
+
+
+def _is_made_by_type(meta: Any) -> bool:
+    """Tell whether no C code of a metaclass has a say in what a class is in memory."""
+    for ancestor in mro_of(meta):
+        maker = contents_of(ancestor).get("__new__")
+        if maker is not None and type(maker) not in (staticmethod, _Function):
+            return ancestor is type
+    return True
+
+
+def _registered(kind: Any, meta: Any) -> tuple[Any, ...]:
+    if not derives(meta, abc.ABCMeta):
+        return ()
+    references = _dump(kind)[0]
+    return tuple(each for each in [reference() for reference in references] if each is not None)

@@ -1,0 +1,51 @@
+"""What a session does about checkpoints: which messages it hears, and what it is told of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from sandbank_runner.interpreter.checkpoints.forking import Writers
+from sandbank_runner.interpreter.checkpoints.ledger import Ledger, NoLedger
+from sandbank_runner.interpreter.checkpoints.loader import Loader
+from sandbank_runner.interpreter.checkpoints.surroundings import Surroundings
+from sandbank_runner.interpreter.link import Link
+from sandbank_runner.interpreter.namespace import Namespace
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
+
+Handler = Callable[[dict[str, Any], tuple[bytes, ...]], None]
+
+
+class Checkpoints:
+    """The checkpoints of one session. ``users`` are those of code and of sleepers, where there are such."""
+
+    def __init__(
+        self,
+        link: Link,
+        namespace: Namespace,
+        workspace: str,
+        users: tuple[int, int] | None,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self._surroundings = Surroundings(namespace, workspace)
+        known = ledger or NoLedger()
+        writers = Writers(link, self._surroundings, users, known)
+        loader = Loader(link, self._surroundings, known)
+        self.handlers: dict[str, Handler] = {
+            "checkpoint": writers.checkpoint,
+            "checkpoint_ended": writers.ended,
+            "load": loader.load,
+            "place": loader.place,
+        }
+        """By the message that the live interpreter hears."""
+        self.sleeper_handlers: dict[str, Handler] = {"checkpoint": writers.checkpoint_asleep}
+
+    def begin(self, secret: Collection[str]) -> None:
+        """Take the environment as it is now for what the session was given. No checkpoint holds ``secret`` names."""
+        self._surroundings.begin(secret)
+
+    def count(self, execution_count: int) -> None:
+        """An operation begins."""
+        self._surroundings.execution_count = execution_count

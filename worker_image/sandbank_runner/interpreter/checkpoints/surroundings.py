@@ -1,0 +1,35 @@
+"""What belongs to the session beside its variables: where its parts are found, and how it was at its start."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Collection
+from typing import Any
+
+from sandbank_runner.interpreter.namespace import Namespace
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
+
+
+class Surroundings:
+    """The session's namespace and workspace, and what its process was like before user code ran in it."""
+
+    def __init__(self, namespace: Namespace, workspace: str) -> None:
+        self.namespace = namespace
+        self.workspace = workspace
+        self.execution_count = 0
+        self.secret: frozenset[str] = frozenset()
+        """Names of the environment that never leave the sandbox."""
+        self.environment: dict[str, str] = {}
+        self.path: list[str] = list(sys.path)
+        self.filters: list[Any] = []
+        self.begin()
+
+    def begin(self, secret: Collection[str] = ()) -> None:
+        """Take what there is now as the session's start."""
+        self.secret |= frozenset(secret)
+        self.environment = dict(os.environ)
+        self.path = list(sys.path)
+        self.filters = list(sys.modules["warnings"].__dict__["filters"])

@@ -1,0 +1,138 @@
+"""The writer's dialogue: it describes the state, and sends what the store lacks of it."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any, Final
+
+from sandbank_runner.interpreter.checkpoints import ambient
+from sandbank_runner.interpreter.checkpoints.anchors import Anchors
+from sandbank_runner.interpreter.checkpoints.base import Base
+from sandbank_runner.interpreter.checkpoints.chunks import Piece, Store
+from sandbank_runner.interpreter.checkpoints.frames import Broken, Connection
+from sandbank_runner.interpreter.checkpoints.graph import Graph
+from sandbank_runner.interpreter.checkpoints.ledger import Ledger
+from sandbank_runner.interpreter.checkpoints.packages import packages_of
+from sandbank_runner.interpreter.checkpoints.patience import Watch
+from sandbank_runner.interpreter.checkpoints.plan import Group, plan
+from sandbank_runner.interpreter.checkpoints.saving import Saved, Saver
+from sandbank_runner.interpreter.checkpoints.surroundings import Surroundings
+from sandbank_runner.interpreter.checkpoints.tree import Tree
+from sandbank_runner.interpreter.checkpoints.unsavable import brief
+from sandbank_runner.interpreter.reading.kinds import type_name
+from sandbank_runner.interpreter.reading.reader import is_shown
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
+
+_getrecursionlimit, _setrecursionlimit = sys.getrecursionlimit, sys.setrecursionlimit
+_DEPTH: Final = 10_000
+PYTHON: Final = ".".join(map(str, sys.version_info[:3]))
+EXACT, LOST = "EXACT", "LOST"
+
+
+def write(
+    connection: Connection, surroundings: Surroundings, ledger: Ledger, users_builtins: dict[str, Any] | None
+) -> bool:
+    """Write a checkpoint; tell whether it was stored. For a process that does nothing else."""
+    try:
+        state = ambient.collect(surroundings)
+        gc.disable()
+        warnings.simplefilter("ignore")  # some pickles of the standard library are announced to go
+        if _getrecursionlimit() < _DEPTH:
+            _setrecursionlimit(_DEPTH)
+        _Writer(connection, surroundings, ledger, users_builtins).write(state)
+        return bool(connection.hear()["type"] == "stored")
+    except Broken:
+        return False
+    except BaseException as error:
+        connection.say("failed", reason="INTERNAL", message=brief(error))
+        return False
+
+
+class _Writer:
+    """One checkpoint."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        surroundings: Surroundings,
+        ledger: Ledger,
+        users_builtins: dict[str, Any] | None,
+    ) -> None:
+        self._connection = connection
+        self._surroundings = surroundings
+        self._ledger = ledger
+        self._watch = Watch(users_builtins)
+        self._store = Store()
+
+    def write(self, state: dict[str, Any]) -> None:
+        """Say everything, and send what is asked for."""
+        connection = self._connection
+        connection.say("writer", base=self._ledger.base, python=PYTHON)
+        base = Base.hear(connection, self._ledger)
+        names = self._surroundings.namespace.names
+        variables = {name: value for name, value in list(names.items()) if is_shown(name)}
+        graph = Graph(variables, Anchors(names))
+        saver = Saver(graph, self._store, self._watch, self._turn_to, base.skip)
+        for group in plan(graph):
+            if base.keeps(group, graph, saver.lost):
+                saver.lost.update(base.lost_in(group.id))
+                connection.say("group", id=group.id, kept=True)
+            else:
+                self._say_group(group, saver.save(group), graph)
+        tree = Tree(self._surroundings.workspace, self._store)
+        for entry in tree.entries(base.files):
+            connection.say("file", **entry)
+        connection.say(
+            "manifest",
+            ambient=state,
+            python=PYTHON,
+            packages=packages_of(),
+            execution_count=self._surroundings.execution_count,
+        )
+        self._send(self._needed(), tree)
+
+    def _turn_to(self, name: str) -> None:
+        self._connection.say("at", names=[name])
+
+    def _say_group(self, group: Group, saved: Saved, graph: Graph) -> None:
+        self._connection.say(
+            "group",
+            id=group.id,
+            variables=[
+                {
+                    "name": name,
+                    "type": type_name(graph.variables[name]),
+                    "size": saved.sizes.get(name, 0),
+                    "fidelity": LOST if name in saved.lost else EXACT,
+                    "reason": saved.lost.get(name, ""),
+                    "digest": "",
+                    "shares": group.shares[name],
+                    "begins": saved.begins.get(name),
+                }
+                for name in group.names
+            ],
+            uses=sorted(saved.uses | group.uses),
+            pickle=saved.chunks,
+            buffers=saved.buffers,
+        )
+
+    def _needed(self) -> Iterator[str]:
+        while True:
+            header = self._connection.hear()
+            if header["type"] == "needed":
+                return
+            if header["type"] != "need":
+                raise Broken(f"unexpected {header['type']}")
+            yield from header["chunks"]
+
+    def _send(self, names: Iterator[str], tree: Tree) -> None:
+        for name in list(names):
+            parts = self._store.parts.get(name)
+            if parts is None:
+                raise Broken("a chunk was asked for that was not said")
+            self._connection.give([tree.read(parts)] if type(parts) is Piece else parts)
