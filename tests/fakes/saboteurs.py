@@ -38,6 +38,7 @@ class Honest:
             except EOFError:
                 os._exit(0)
             if message.header["type"] == "setup":
+                self.namespace["secret"] = message.header["secret"]
                 self.setup(message.header["env"])
             elif message.header["type"] == "snapshot":
                 self.snapshot(message.header["snapshot"], message.descriptors[0])

@@ -168,6 +168,19 @@ class DiesLoading(Stateful):
         os._exit(9)
 
 
+class StartsProcesses(Stateful):
+    """Its candidates start a process, then crash."""
+
+    def load(self, stream: _Stream) -> None:
+        pid = os.fork()
+        if pid == 0:
+            while True:
+                signal.pause()
+        stream.say(type="loader", pid=pid)
+        stream.hear()
+        os._exit(9)
+
+
 class DiesLoaded(Stateful):
     """Its candidates crash as soon as they have everything."""
 

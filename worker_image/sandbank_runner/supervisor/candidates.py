@@ -97,8 +97,7 @@ class Candidates:
     def end(self, candidate: Candidate, why: str) -> None:
         """It is of no use: kill it with what it has started."""
         interpreter = candidate.interpreter
-        if not interpreter.dead.done():
-            kill_below(interpreter.pid)
         interpreter.kill(why)
+        kill_below(interpreter.pid)
         interpreter.close()
         interpreter.pumps.close()

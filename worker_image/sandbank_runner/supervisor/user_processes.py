@@ -65,20 +65,20 @@ class UserProcesses:
         return tuple((pid, start) for pid in self.spared() if (start := start_time(pid)) is not None)
 
 
-def kill_below(pid: int) -> None:
-    """Kill what process ``pid`` has started, as far as that can be seen: the next sweep finds the others."""
-    for descendant in _descendants(pid):
+def kill_below(leader: int) -> None:
+    """Kill what the leader of a session has started, dead or alive, as far as that can be seen.
+
+    What has left the session, and whose parent is dead, is found by the next sweep.
+    """
+    session = {int(name) for name in os.listdir("/proc") if name.isdigit() and _field(name, 3) == leader}
+    for descendant in _descendants(leader) | session - {leader}:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(descendant, signal.SIGKILL)
 
 
 def start_time(pid: int) -> int | None:
     """Return when a process began, in ticks of the kernel's clock; None where it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            return int(file.read(2000).rsplit(b")", 1)[1].split()[19])
-    except (OSError, IndexError, ValueError):
-        return None
+    return _field(pid, 19)
 
 
 def _children(pid: int) -> set[int] | None:
@@ -96,7 +96,7 @@ def _children(pid: int) -> set[int] | None:
 def _descendants(root: int) -> set[int]:
     children: dict[int, list[int]] = {}
     for name in os.listdir("/proc"):
-        if name.isdigit() and (parent := _parent(int(name))) is not None:
+        if name.isdigit() and (parent := _field(name, 1)) is not None:
             children.setdefault(parent, []).append(int(name))
     found: set[int] = set()
     waiting = [root]
@@ -108,9 +108,10 @@ def _descendants(root: int) -> set[int]:
     return found
 
 
-def _parent(pid: int) -> int | None:
+def _field(pid: int | str, number: int) -> int | None:
+    """Return a field of a process's ``stat``, counted from the one after the name; None where it is gone."""
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            return int(file.read(2000).rsplit(b")", 1)[1].split()[1])
+            return int(file.read(2000).rsplit(b")", 1)[1].split()[number])
     except (OSError, IndexError, ValueError):
         return None
