@@ -70,6 +70,7 @@ FEATURES: Final = (
     "adoption",
     "background-output",
     "variables",
+    "change-reports",
     "input",
     "interact",
     "transactions",
@@ -310,6 +311,7 @@ def session_limits(settings: Settings) -> SessionLimits:
         checkpoint_core_share=settings.checkpoints.core_share,
         workspace_copy_bytes=limits.workspace_copy_bytes,
         preview_chars=limits.preview_chars,
+        change_count=limits.change_count,
     )
 
 

@@ -88,7 +88,7 @@ class Manifest:
         for file in self.files:
             if file["sha256"]:
                 yield checkpoint_pb2.CheckpointFile(
-                    path=file["path"], size_bytes=file["size"], sha256=file["sha256"]
+                    path=escaped(file["path"]), size_bytes=file["size"], sha256=file["sha256"]
                 )
 
     def pack(self) -> bytes:
@@ -147,7 +147,7 @@ class ManifestBuilder:
 
     def add_file(self, header: Mapping[str, Any]) -> None:
         """Take a ``file``."""
-        path = _text(header, "path", _PATH_CHARACTERS)
+        path = _path(header, "path")
         if path in self._paths or len(self._paths) >= FILES:
             raise RunnerViolation("a file twice, or too many")
         self._paths.add(path)
@@ -155,7 +155,7 @@ class ManifestBuilder:
             header = _kept(self._kept_files, path)
         link, digest = header.get("link"), _text(header, "sha256", 64)
         if link is not None:
-            _text(header, "link", _PATH_CHARACTERS)
+            _path(header, "link")
         if digest and _HASH.fullmatch(digest) is None:
             raise RunnerViolation("not a hash")
         self.manifest.files.append(
@@ -202,6 +202,7 @@ class ManifestBuilder:
             "reason": _text(variable, "reason", _REASON_CHARACTERS),
             "digest": _text(variable, "digest", 200),
             "shares": _text(variable, "shares", 128),
+            "begins": None if variable.get("begins") is None else _pair(variable["begins"]),
         }
 
     def _chunk_list(self, chunks: Any) -> list[Chunk]:
@@ -255,6 +256,20 @@ def _whole(value: Any) -> int:
     return value
 
 
+def _path(fields: Mapping[str, Any], key: str) -> str:
+    """Return a path; bytes in it that are no UTF-8 are lone surrogates."""
+    value = fields.get(key)
+    if not isinstance(value, str) or len(value) > _PATH_CHARACTERS:
+        raise RunnerViolation(f"{key} is no path, or too long")
+    return value
+
+
+def _pair(value: Any) -> list[int]:
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise RunnerViolation("not a pair")
+    return [_whole(each) for each in value]
+
+
 def _line(value: Any) -> str:
     return _text({"": value}, "", _NAME_CHARACTERS)
 
@@ -264,3 +279,8 @@ def _list(fields: Mapping[str, Any], key: str, most: int) -> list[Any]:
     if not isinstance(value, list) or len(value) > most:
         raise RunnerViolation(f"{key} is no list, or too long")
     return value
+
+
+def escaped(path: str) -> str:
+    """Return a path as clients see it: what is no UTF-8 in it is backslash-escaped."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

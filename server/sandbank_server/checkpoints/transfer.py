@@ -147,6 +147,7 @@ async def hand_out(
     *,
     allow_lost: bool,
     verify: bool = False,
+    checkpoint_id: str = "",
 ) -> dict[str, Any]:
     """Talk to a loader until it has everything; return its ``loaded``. :class:`LoadRefused`."""
     await stream.header("loader")
@@ -159,6 +160,7 @@ async def hand_out(
             "python": manifest.python,
             "packages": manifest.packages,
             "execution_count": manifest.execution_count,
+            "checkpoint_id": checkpoint_id,
         }
     )
     await _tell(stream, manifest)

@@ -67,5 +67,3 @@ def _check_policy(request: execution_pb2.ExecuteRequest, path: str) -> None:
         raise BadFieldError.at(f"{path}include_files", "needs ISOLATION_PROCESS")
     if request.include_files and policy <= transaction_pb2.TX_POLICY_NONE and not request.transaction_id:
         raise BadFieldError.at(f"{path}include_files", "needs a policy that can roll back")
-    asked = request.HasField("report_changes") and request.report_changes
-    check.refuse_unbuilt("report_changes", asked=asked)

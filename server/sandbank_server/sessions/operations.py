@@ -320,6 +320,7 @@ class Operations:
             # The log is the truth about outcomes: a later loss is recorded there only.
             operation.state = entry.state
             operation.outcome = entry.outcome
+            operation.durable_checkpoint_id = self.log.durable_checkpoint_of(entry)
         return operation
 
     def check_invariants(self) -> None:

@@ -76,6 +76,7 @@ class SessionLimits:
     workspace_copy_bytes: int = 256 * 1024 * 1024
     """What a transaction with files may keep of the workspace."""
     preview_chars: int = 200
+    change_count: int = 1000
     pool_wait: float = 30.0
     idle_after: float = 60.0
     lifetime_ahead: float = 48 * 3600.0

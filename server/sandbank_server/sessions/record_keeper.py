@@ -18,7 +18,7 @@ from sandbank_server.sessions.views import session_message
 _State = session_pb2.Session
 _log = structlog.get_logger("sandbank.session")
 
-_SHOWN = frozenset({"state", "sandbox_id", "labels", "idle_timeout", "expire_time"})
+_SHOWN = frozenset({"state", "sandbox_id", "labels", "idle_timeout", "expire_time", "latest_checkpoint_id"})
 """Fields whose change watchers are told of."""
 
 

@@ -72,6 +72,7 @@ class SandboxSide(SessionCore):
             snapshot_history=self.record.snapshot_history,
             workspace_copy_bytes=limits.workspace_copy_bytes,
             preview_chars=limits.preview_chars,
+            change_count=limits.change_count,
         )
         assign.interrupt_grace.FromMicroseconds(int(limits.interrupt_grace * 1e6))
         assign.quiet_time.FromTimedelta(self.record.quiet_time)

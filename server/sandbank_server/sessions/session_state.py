@@ -25,6 +25,7 @@ from sandbank_server.errors import (
 from sandbank_server.runners.checks import version_of
 from sandbank_server.runners.link import RunnerLink
 from sandbank_server.sessions.autosave import Autosave
+from sandbank_server.sessions.cursor import Cursor
 from sandbank_server.sessions.log_entry import KEPT_EFFECT
 from sandbank_server.sessions.operation_log import OperationLog
 from sandbank_server.sessions.ports import SessionServices
@@ -32,12 +33,16 @@ from sandbank_server.sessions.recovery import recovery_message
 from sandbank_server.sessions.sandbox_side import WITHOUT_SANDBOX
 from sandbank_server.sessions.session_use import SessionUse
 from sandbank_server.sessions.state_transfer import Written, load_state, write_state
+from sandbank_server.sessions.submission import Submission
 
 _State = session_pb2.Session
+_LOST = checkpoint_pb2.FIDELITY_LOST
 _log = structlog.get_logger("sandbank.session")
 
 RECOVERY_ATTEMPTS = 3
 """Failed recoveries in a row after which a session is left CRASHED."""
+
+_RECOVERY_WAIT_SECONDS = 30.0
 
 
 class SessionState(SessionUse):
@@ -60,6 +65,7 @@ class SessionState(SessionUse):
             self._keeper.names,
         )
         self._autosaving = False
+        self._recovering: asyncio.Task[None] | None = None
         self.restore_report: checkpoint_pb2.RestoreReport | None = None
         """Of a session that was made from a checkpoint: what came back."""
         if record.checkpoint_policy == session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS:
@@ -175,8 +181,8 @@ class SessionState(SessionUse):
             )
             await self._library.keep(record, manifest)
             kept.append(record)
-            self._keeper.change(latest_checkpoint_id=checkpoint_id)
             self.operations.log.cover(written.as_of_operation_id, checkpoint_id)
+            self._keeper.change(latest_checkpoint_id=checkpoint_id)
             await self._keeper.save_if_possible()
 
         await write_state(
@@ -190,7 +196,9 @@ class SessionState(SessionUse):
         loaded = await load_state(
             link, self._library.chunks, saved.tenant, manifest, allow_lost=False, dry_run=True
         )
-        if loaded.get("differing") or loaded.get("lost"):
+        report = report_of(manifest, loaded, 0.0)
+        saved_as_lost = {each.name for each in manifest.variables() if each.fidelity == _LOST}
+        if loaded.get("differing") or {each.name for each in report.lost} != saved_as_lost:
             return saved
         verified = replace(saved, verified=True)
         await self._library.update(verified)
@@ -226,16 +234,24 @@ class SessionState(SessionUse):
             if self._keeper.state == _State.STATE_CRASHED:
                 loaded = await self._restore_crashed(record, manifest, allow_lost=allow_lost)
             else:
-                loaded = await self._load(await self.usable(), manifest, allow_lost=allow_lost)
+                loaded = await self._load(await self.usable(), record, manifest, allow_lost=allow_lost)
                 self._restored(record)
                 await self._keeper.save_if_possible()
             seconds = self._services.clock.monotonic() - began
         self.touch()
         return report_of(manifest, loaded, seconds)
 
-    async def _load(self, link: RunnerLink, manifest: Manifest, *, allow_lost: bool) -> dict[str, Any]:
-        tenant = self.record.tenant
-        return await load_state(link, self._library.chunks, tenant, manifest, allow_lost=allow_lost)
+    async def _load(
+        self, link: RunnerLink, record: CheckpointRecord, manifest: Manifest, *, allow_lost: bool
+    ) -> dict[str, Any]:
+        return await load_state(
+            link,
+            self._library.chunks,
+            record.tenant,
+            manifest,
+            allow_lost=allow_lost,
+            checkpoint_id=record.checkpoint_id,
+        )
 
     # After the sandbox has died.
 
@@ -267,7 +283,13 @@ class SessionState(SessionUse):
         )
         if sandbox_id:
             self._services.pool.report_lost(sandbox_id, reason)
-        self._tasks.start(self._recover(recovery), "recover")
+        self._recovering = self._tasks.start(self._recover(recovery), "recover")
+
+    async def follow(self, submission: Submission) -> Cursor:
+        """See :meth:`SessionUse.follow`; what comes while the session is being recovered waits for that."""
+        if self._recovering is not None and not self._recovering.done():
+            await asyncio.wait({self._recovering}, timeout=_RECOVERY_WAIT_SECONDS)
+        return await super().follow(submission)
 
     async def _recover(self, recovery: session_pb2.Recovery) -> None:
         began = self._services.clock.monotonic()
@@ -313,7 +335,7 @@ class SessionState(SessionUse):
         loaded: dict[str, Any] = {}
 
         async def fill(link: RunnerLink) -> None:
-            loaded.update(await self._load(link, manifest, allow_lost=allow_lost))
+            loaded.update(await self._load(link, record, manifest, allow_lost=allow_lost))
 
         await self._into_fresh_sandbox(
             fill, execution_count=record.execution_count, latest_checkpoint_id=record.checkpoint_id

@@ -131,6 +131,7 @@ async def load_state(
     *,
     allow_lost: bool,
     dry_run: bool = False,
+    checkpoint_id: str = "",
 ) -> dict[str, Any]:
     """Have a session's state replaced by a checkpoint's, all or nothing; return what the loader says of it.
 
@@ -147,7 +148,15 @@ async def load_state(
                 dry_run=dry_run,
             )
             asked = asyncio.ensure_future(link.request(_ANSWER_SECONDS, restore=restore))
-            talk = hand_out(stream, store, tenant, manifest, allow_lost=allow_lost, verify=dry_run)
+            talk = hand_out(
+                stream,
+                store,
+                tenant,
+                manifest,
+                allow_lost=allow_lost,
+                verify=dry_run,
+                checkpoint_id=checkpoint_id,
+            )
             loaded = await _converse(asked, talk)
             await asked
             return loaded

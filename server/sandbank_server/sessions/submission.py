@@ -61,6 +61,11 @@ class Submission:
             return False
         return self.tx_policy != transaction_pb2.TX_POLICY_NONE or self.request.include_files
 
+    @property
+    def report_changes(self) -> bool:
+        """Whether its changes of variables are reported: unless it says that they are not."""
+        return self.request.report_changes or not self.request.HasField("report_changes")
+
     def digest(self) -> str:
         """Return what decides whether a repeated id is a repeated request: all but how the call is bound.
 
@@ -77,6 +82,8 @@ class Submission:
             request.ClearField("tx_policy")
         if isolation == transaction_pb2.ISOLATION_PROCESS:
             request.ClearField("isolation")
+        if self.report_changes:
+            request.ClearField("report_changes")
         return hashlib.blake2b(request.SerializeToString(deterministic=True), digest_size=16).hexdigest()
 
     def terms(self, transaction_id: str) -> Terms:
@@ -96,7 +103,7 @@ class Submission:
             transaction_id=terms.transaction_id,
             include_files=request.include_files,
             allow_input=request.allow_input,
-            report_changes=request.report_changes,
+            report_changes=self.report_changes,
         )
         message.timeout.seconds = int(self.timeout)
         message.timeout.nanos = int(self.timeout % 1 * 1e9)

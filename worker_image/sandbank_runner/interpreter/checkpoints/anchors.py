@@ -28,12 +28,16 @@ _HEAP_TYPE: Final = 1 << 9
 def _unnamed_types() -> dict[int, str]:
     """Return the builtin types that say they are in ``builtins`` and are not, by identity: a name in ``types``."""
     import _collections_abc
+    import builtins
 
     found: dict[int, str] = {}
-    for module in (types, _collections_abc):
-        for name, value in vars(module).items():
-            if type(value) is type and value.__module__ == "builtins":
-                found.setdefault(identity(value), f"{module.__name__}:{name}")
+    # By their keys in sys.modules: _collections_abc calls itself collections.abc, which has fewer names.
+    for module, names in (("types", vars(types)), ("_collections_abc", vars(_collections_abc))):
+        for name, value in names.items():
+            if type(value) is not type or value.__module__ != "builtins":
+                continue
+            if vars(builtins).get(value.__qualname__) is not value:
+                found.setdefault(identity(value), f"{module}:{name}")
     return found
 
 
