@@ -39,7 +39,7 @@ def collect(surroundings: Surroundings) -> dict[str, Any]:
 
 
 def restore(state: dict[str, Any], surroundings: Surroundings) -> None:
-    """Put all of it back but the current directory."""
+    """Put all of it back but the current directory and where modules are searched."""
     for name, (_, put) in _PARTS.items():
         if name in state:
             try:
@@ -86,15 +86,27 @@ def _put_environment(told: Any, _: Surroundings) -> None:
 
 
 def _path(surroundings: Surroundings) -> dict[str, Any] | None:
+    """Return what modules are searched in; places in the workspace as lists, relative to it."""
     now = [entry for entry in sys.path if type(entry) is str]
-    return {"start": surroundings.path, "now": now} if now != surroundings.path else None
+    if now == surroundings.path:
+        return None
+    top = surroundings.workspace
+    told = [[os.path.relpath(entry, top)] if _is_below(entry, top) else entry for entry in now]
+    return {"start": surroundings.path, "now": told}
 
 
-def _put_path(told: Any, surroundings: Surroundings) -> None:
-    """Make the same changes to what this process has, which may be another image's."""
-    own = list(surroundings.path)
-    wanted = [entry for entry in told["now"] if entry not in told["start"] or entry in own]
-    wanted += [entry for entry in own if entry not in told["start"] and entry not in wanted]
+def search_in(state: dict[str, Any], workspace: str, start: list[str]) -> None:
+    """Have modules searched as the state says: what it changed is changed in ``start``, what this process had."""
+    told = state.get("path")
+    if not isinstance(told, dict):
+        return
+    wanted = []
+    for entry in told["now"]:
+        if isinstance(entry, list):
+            wanted.append(os.path.normpath(os.path.join(workspace, entry[0])))
+        elif entry not in told["start"] or entry in start:
+            wanted.append(entry)
+    wanted += [entry for entry in start if entry not in told["start"] and entry not in wanted]
     sys.path[:] = wanted
 
 
@@ -199,7 +211,7 @@ _Part = tuple[Callable[[Surroundings], Any], Callable[[Any, Surroundings], None]
 _PARTS: Final[dict[str, _Part]] = {
     "directory": (_directory, _leave),
     "environment": (_environment, _put_environment),
-    "path": (_path, _put_path),
+    "path": (_path, _leave),
     "filters": (_filters, _put_filters),
     "recursion_limit": (_recursion, _put_recursion),
     "names": (_order, _put_order),

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from typing import Any
 
 from sandbank_runner.interpreter.checkpoints.frames import Broken, Connection
-from sandbank_runner.interpreter.checkpoints.graph import Graph
 from sandbank_runner.interpreter.checkpoints.ledger import Ledger
 from sandbank_runner.interpreter.checkpoints.plan import Group
 from sandbank_runner.interpreter.sealed import seal
@@ -49,7 +48,12 @@ class Base:
                 raise Broken(f"unexpected {kind}")
         return base
 
-    def keeps(self, group: Group, graph: Graph, lost: dict[str, str]) -> bool:
+    def uses_of(self, group: str) -> frozenset[str]:
+        """Return the definitions that a group needed."""
+        known = self._groups.get(group)
+        return frozenset(known["uses"]) if known is not None else frozenset()
+
+    def keeps(self, group: Group, lost: dict[str, str]) -> bool:
         """Tell whether a group is as it was. ``lost`` is what could not be saved so far."""
         known = self._groups.get(group.id)
         changed = self._changed

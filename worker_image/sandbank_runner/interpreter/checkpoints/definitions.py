@@ -5,8 +5,7 @@ What is made first refers to nothing that could lead back to it, so any cycle ca
 
 from __future__ import annotations
 
-import _abc  # type: ignore[import-not-found]
-import abc
+import ctypes
 import enum
 import marshal
 import types
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 from sandbank_runner.interpreter.checkpoints import rebuild
 from sandbank_runner.interpreter.checkpoints.anchors import Anchors
+from sandbank_runner.interpreter.checkpoints.edges import registered_with
 from sandbank_runner.interpreter.checkpoints.steps import Step
 from sandbank_runner.interpreter.checkpoints.unsavable import Unsavable
 from sandbank_runner.interpreter.reading.kinds import contents_of, derives, identity, mro_of
@@ -23,7 +23,6 @@ seal(globals())
 
 _Function = types.FunctionType
 _dumps = marshal.dumps
-_dump: Any = vars(_abc)["_get_dump"]
 _MARSHAL: Final = 2
 """Of later versions the bytes depend on who else refers to a constant."""
 _Slot, _GetSet = types.MemberDescriptorType, types.GetSetDescriptorType
@@ -35,6 +34,14 @@ _qualified_name: Any = type.__dict__["__qualname__"].__get__
 _own_name: Any = type.__dict__["__name__"].__get__
 _own_bases: Any = type.__dict__["__bases__"].__get__
 _OPTIONS = ("__type_params__",)
+
+
+class _Sample(ctypes.Structure):
+    _fields_ = (("field", ctypes.c_int),)
+
+
+_Field: Final = type(_Sample.field)
+"""What a class of ctypes makes of its own accord."""
 
 Reduced = tuple[Any, ...]
 
@@ -107,10 +114,11 @@ class Definitions:
                 *(name for name in ("__dict__", "__weakref__") if type(contents.get(name)) is _GetSet),
             )
         if not _is_made_by_type(meta):
-            names = {**at_once, **first, **rest}
-            return rebuild.make_closed_class, (meta, _own_name(kind), _own_bases(kind), names)
+            made = {name for name, value in rest.items() if type(value) is _Field}
+            names = {name: value for name, value in {**at_once, **first, **rest}.items() if name not in made}
+            return rebuild.make_closed_class, (_own_name(kind), _own_bases(kind), names)
         arguments = (meta, _own_name(kind), _own_bases(kind), at_once)
-        state = (Step(rebuild.add_members, kind, first), rest, order, _registered(kind, meta))
+        state = (Step(rebuild.add_members, kind, first), rest, order, registered_with(kind))
         return rebuild.make_class, arguments, state, None, None, rebuild.fill_class
 
 
@@ -160,10 +168,3 @@ def _is_made_by_type(meta: Any) -> bool:
         if maker is not None and type(maker) not in (staticmethod, _Function):
             return ancestor is type
     return True
-
-
-def _registered(kind: Any, meta: Any) -> tuple[Any, ...]:
-    if not derives(meta, abc.ABCMeta):
-        return ()
-    references = _dump(kind)[0]
-    return tuple(each for each in [reference() for reference in references] if each is not None)

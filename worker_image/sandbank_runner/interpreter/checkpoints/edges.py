@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _abc  # type: ignore[import-not-found]
 import abc
 import array
 import gc
@@ -40,6 +41,7 @@ _type_module: Any = type.__dict__["__module__"].__get__
 _Function, _Module, _Weak = types.FunctionType, types.ModuleType, weakref.ReferenceType
 _viewed: Any = memoryview.__dict__["obj"].__get__
 _referent: Any = _Weak.__call__
+_dump: Any = vars(_abc)["_get_dump"]
 _registry = type(abc.ABC.__dict__["_abc_impl"])
 # fmt: off
 _simple: dict[int, tuple[Any, ...]] = {
@@ -100,13 +102,15 @@ class Kinds:
         parts = _get_referents(value)
         if category == COLUMNS and self._array is not None:
             return self._held_by_columns(parts)
+        if category == DEFINITION and type(value) is not _Function and type(value) is not type:
+            return [*parts, *registered_with(value)]
         return [] if category == MEMORY else parts
 
     def memory_of(self, value: Any) -> Any:
         """Return the owner of the memory that a buffer, a view or an array looks at."""
         for _ in range(_DEPTH):
             if type(value) is memoryview:
-                below = _viewed(value)
+                below = _owner(value)
             elif self._array is not None and derives(type(value), self._array):
                 below = self._array.base.__get__(value)
             else:
@@ -150,3 +154,17 @@ class Kinds:
 
 
 _DEPTH: Final = 1000
+
+
+def _owner(view: memoryview) -> Any:
+    try:
+        return _viewed(view)
+    except ValueError:  # released
+        return None
+
+
+def registered_with(kind: Any) -> tuple[Any, ...]:
+    """Return the classes that were registered with an abstract one."""
+    if not derives(type(kind), abc.ABCMeta):
+        return ()
+    return tuple(each for each in [reference() for reference in _dump(kind)[0]] if each is not None)

@@ -98,6 +98,8 @@ class Loader:
             self._laid = Laid(workspace)
             self._laid.lay(connection, files)
             _enter(ambient.directory_of(state, self._laid.top), self._laid.top)
+            workspace = self._laid.top
+        ambient.search_in(state, workspace, self._surroundings.path)
         loading = Loading(connection, self._surroundings, allow_lost=begin.get("allow_lost") is True)
         collecting = gc.isenabled()
         gc.disable()
@@ -107,6 +109,7 @@ class Loader:
         finally:
             if collecting:
                 gc.enable()
+        ambient.search_in(state, self._surroundings.workspace, self._surroundings.path)
         ambient.restore(state, self._surroundings)
         if self._laid is not None:
             self._laid.settle_modules()

@@ -6,7 +6,7 @@ Several values are dumped one after the other by one pickler: they share its mem
 from __future__ import annotations
 
 import _pickle
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any, Final
 
 from sandbank_runner.interpreter.checkpoints.anchors import Place
@@ -25,19 +25,25 @@ PROTOCOL: Final = 5
 class Unit:
     """What the pickles of one group share, and what has come of them.
 
-    ``names`` are the variables in it; ``lost`` the definitions that could not be saved, with reasons. ``limit`` bounds
-    the bytes.
+    ``names`` are the variables in it; ``lost`` and ``saved`` are what was done before, the former with reasons.
+    ``limit`` bounds the bytes.
     """
 
     def __init__(
-        self, graph: Graph, names: Iterable[str], lost: dict[str, str], store: Store, limit: int | None = None
+        self,
+        graph: Graph,
+        names: Iterable[str],
+        lost: dict[str, str],
+        saved: Container[str],
+        store: Store,
+        limit: int | None = None,
     ) -> None:
         self.sink = Sink(store)
         self.buffers: list[list[Chunk]] = []
         self.buffer_bytes = 0
         self._limit = limit
         self._store = store
-        self._rules = Rules(graph, frozenset(names), lost, self._add_buffer)
+        self._rules = Rules(graph, frozenset(names), lost, saved, self._add_buffer)
         anchored = any(name in graph.anchored for name in names)
         self._pickler = (_AnchoringPickler if anchored else _Pickler)(self, graph.anchors.containers)
 

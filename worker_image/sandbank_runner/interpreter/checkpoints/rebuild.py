@@ -87,9 +87,9 @@ def make_class(meta: type, name: str, bases: tuple[type, ...], names: dict[str, 
     return made
 
 
-def make_closed_class(meta: Any, name: str, bases: tuple[type, ...], names: dict[str, Any]) -> Any:
-    """Return a class whose metaclass is C code that wants to see everything at once."""
-    return meta(name, bases, names)
+def make_closed_class(name: str, bases: tuple[type, ...], names: dict[str, Any]) -> Any:
+    """Return a class whose metaclass, which it has from its bases, is C code that wants to see everything at once."""
+    return types.new_class(name, bases, {}, lambda contents: contents.update(names))
 
 
 def add_members(made: type, members: dict[str, Any]) -> None:

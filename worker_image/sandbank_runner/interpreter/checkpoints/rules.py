@@ -9,7 +9,7 @@ import sys
 import types
 import typing
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, Final
 
 from sandbank_runner.interpreter.checkpoints import rebuild
@@ -45,24 +45,32 @@ _views: Final[Any] = (
     (type({}.items()), dict.items),
 )
 _VIEWS: Final[dict[int, Any]] = {identity(kind): maker for kind, maker in _views}
+_type_module: Any = type.__dict__["__module__"].__get__
+_STANDARD: Final = sys.stdlib_module_names - {"builtins", "__main__"}
 _UNKNOWN: Final = object()
 _USUAL: Final = object()
 
 
+class NeedsFirst(BaseException):
+    """A definition is needed whose variable was not saved yet: only the pickle shows it. The text is its name."""
+
+
 class Rules:
-    """The rules for one group, whose variables are ``names``."""
+    """The rules for one group, whose variables are ``names``; ``lost`` and ``saved`` are what others came to."""
 
     def __init__(
         self,
         graph: Graph,
         names: frozenset[str],
         lost: dict[str, str],
+        saved: Container[str],
         add_buffer: Callable[[memoryview], None],
     ) -> None:
         self.uses: set[str] = set()
         self._graph = graph
         self._names = names
         self._lost = lost
+        self._saved = saved
         self._bases = hollow_bases()
         definitions = Definitions(graph.anchors)
         self._definitions = definitions
@@ -129,6 +137,9 @@ class Rules:
             return self._member
         if issubclass(kind, BaseException):
             return _reduce_error
+        singles = _singles(kind)
+        if singles:
+            return lambda value: singles.get(identity(value), NotImplemented)
         if kind in self._graph.anchors.stream_kinds:
             return _as_usual
         return _USUAL
@@ -151,6 +162,8 @@ class Rules:
         name = self._graph.definitions.get(identity(value))
         if name is None or name in self._names:
             return None
+        if name not in self._saved:
+            raise NeedsFirst(name)
         if name in self._lost:
             raise Unsavable(f"it needs {name}, which cannot be saved: {self._lost[name]}")
         self.uses.add(name)
@@ -242,6 +255,18 @@ class Rules:
 
 
 _OF_A_MODULE: Final = frozenset(["__builtins__", "__loader__", "__spec__"])
+
+
+def _singles(kind: Any) -> dict[int, Any]:
+    """Return how to refer to instances of a standard library's class that its module has: they are one of a kind."""
+    module = _type_module(kind) if type(kind) is type else None
+    if type(module) is not str or module.partition(".")[0] not in _STANDARD or module not in _modules:
+        return {}
+    return {
+        identity(value): (rebuild.place, (module, name))
+        for name, value in _module_names(_modules[module]).items()
+        if type(value) is kind
+    }
 
 
 def _as_usual(_: Any) -> Any:

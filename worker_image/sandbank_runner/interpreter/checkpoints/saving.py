@@ -12,6 +12,7 @@ from sandbank_runner.interpreter.checkpoints.graph import Graph
 from sandbank_runner.interpreter.checkpoints.patience import Watch
 from sandbank_runner.interpreter.checkpoints.pickling import Unit
 from sandbank_runner.interpreter.checkpoints.plan import Group
+from sandbank_runner.interpreter.checkpoints.rules import NeedsFirst
 from sandbank_runner.interpreter.checkpoints.unsavable import brief
 from sandbank_runner.interpreter.reading.patience import TookTooLong
 from sandbank_runner.interpreter.sealed import seal
@@ -55,6 +56,8 @@ class Saver:
     ) -> None:
         self.lost: dict[str, str] = {}
         """All that could not be saved so far, and why."""
+        self.saved: set[str] = set()
+        """All that is done with, lost or not."""
         self._graph = graph
         self._store = store
         self._watch = watch
@@ -63,7 +66,7 @@ class Saver:
         self._limit = limit
 
     def save(self, group: Group) -> Saved:
-        """Pickle a group. What it needs was saved before."""
+        """Pickle a group. ``NeedsFirst`` where another one is to be saved before: it may then be asked again."""
         lost = {name: SKIPPED for name in group.names if name in self._skip}
         while True:
             names = [name for name in group.names if name not in lost]
@@ -76,16 +79,26 @@ class Saver:
                     if name not in lost:
                         alone, _ = self._try(group, [name])
                         lost.update(alone or {})
-        self.lost.update(lost)
         saved.lost = lost
+        self.took(group, lost)
         return saved
+
+    def took(self, group: Group, lost: dict[str, str]) -> None:
+        """Take note of a group that is done with."""
+        self.lost.update(lost)
+        self.saved.update(group.names)
+
+    def forbid(self, name: str) -> None:
+        """Take a definition for lost that could only be saved after what needs it."""
+        self.lost[name] = "it needs what needs it, in a way that shows only in the pickle"
+        self.saved.add(name)
 
     def _try(self, group: Group, names: list[str]) -> tuple[dict[str, str] | None, Saved]:
         """Pickle some of a group's variables; return the one that stands in the way, with the reason, or None."""
         saved = Saved(group)
         if not names:
             return None, saved
-        unit = Unit(self._graph, names, self.lost, self._store, self._limit)
+        unit = Unit(self._graph, names, self.lost, self.saved, self._store, self._limit)
         last = None
         for name in names:
             before = unit.bytes
@@ -96,6 +109,8 @@ class Saver:
                 self._announce(name)
             try:
                 self._watch.call(unit.dump, self._graph.variables[name], progress=lambda: unit.bytes)
+            except NeedsFirst:
+                raise
             except TookTooLong:
                 return {name: HUNG}, saved
             except TooLarge:

@@ -86,7 +86,7 @@ _BASES: Final[tuple[tuple[str, str, str], ...]] = (
     ("zipfile", "ZipFile", "an open archive"),
     ("tarfile", "TarFile", "an open archive"),
     ("shelve", "Shelf", "an open database"),
-    ("types", "FrameType", "a frame"),
+    ("weakref", "finalize", "a finalizer"),
 )
 """Classes whose instances, subclasses' too, stand for something that is not in the process's memory alone."""
 

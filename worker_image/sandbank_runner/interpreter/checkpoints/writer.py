@@ -14,15 +14,14 @@ from sandbank_runner.interpreter.checkpoints.base import Base
 from sandbank_runner.interpreter.checkpoints.chunks import Piece, Store
 from sandbank_runner.interpreter.checkpoints.frames import Broken, Connection
 from sandbank_runner.interpreter.checkpoints.graph import Graph
+from sandbank_runner.interpreter.checkpoints.groups import Groups
 from sandbank_runner.interpreter.checkpoints.ledger import Ledger
 from sandbank_runner.interpreter.checkpoints.packages import packages_of
 from sandbank_runner.interpreter.checkpoints.patience import Watch
-from sandbank_runner.interpreter.checkpoints.plan import Group, plan
-from sandbank_runner.interpreter.checkpoints.saving import Saved, Saver
+from sandbank_runner.interpreter.checkpoints.saving import Saver
 from sandbank_runner.interpreter.checkpoints.surroundings import Surroundings
 from sandbank_runner.interpreter.checkpoints.tree import Tree
 from sandbank_runner.interpreter.checkpoints.unsavable import brief
-from sandbank_runner.interpreter.reading.kinds import type_name
 from sandbank_runner.interpreter.reading.reader import is_shown
 from sandbank_runner.interpreter.sealed import seal
 
@@ -31,7 +30,6 @@ seal(globals())
 _getrecursionlimit, _setrecursionlimit = sys.getrecursionlimit, sys.setrecursionlimit
 _DEPTH: Final = 10_000
 PYTHON: Final = ".".join(map(str, sys.version_info[:3]))
-EXACT, LOST = "EXACT", "LOST"
 
 
 def write(
@@ -78,12 +76,7 @@ class _Writer:
         variables = {name: value for name, value in list(names.items()) if is_shown(name)}
         graph = Graph(variables, Anchors(names))
         saver = Saver(graph, self._store, self._watch, self._turn_to, base.skip)
-        for group in plan(graph):
-            if base.keeps(group, graph, saver.lost):
-                saver.lost.update(base.lost_in(group.id))
-                connection.say("group", id=group.id, kept=True)
-            else:
-                self._say_group(group, saver.save(group), graph)
+        Groups(connection, graph, base, saver).say_all()
         tree = Tree(self._surroundings.workspace, self._store)
         for entry in tree.entries(base.files):
             connection.say("file", **entry)
@@ -98,28 +91,6 @@ class _Writer:
 
     def _turn_to(self, name: str) -> None:
         self._connection.say("at", names=[name])
-
-    def _say_group(self, group: Group, saved: Saved, graph: Graph) -> None:
-        self._connection.say(
-            "group",
-            id=group.id,
-            variables=[
-                {
-                    "name": name,
-                    "type": type_name(graph.variables[name]),
-                    "size": saved.sizes.get(name, 0),
-                    "fidelity": LOST if name in saved.lost else EXACT,
-                    "reason": saved.lost.get(name, ""),
-                    "digest": "",
-                    "shares": group.shares[name],
-                    "begins": saved.begins.get(name),
-                }
-                for name in group.names
-            ],
-            uses=sorted(saved.uses | group.uses),
-            pickle=saved.chunks,
-            buffers=saved.buffers,
-        )
 
     def _needed(self) -> Iterator[str]:
         while True:

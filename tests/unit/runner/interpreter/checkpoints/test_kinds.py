@@ -1,0 +1,40 @@
+"""Every kind of state: it comes back as it was, or is said to be lost with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.runner.interpreter.checkpoints.zoo import EXACT, LOST
+from tests.unit.runner.interpreter.checkpoints.plane import Plane
+from tests.unit.runner.interpreter.harness import Interpreter
+
+
+@pytest.mark.parametrize(("make", "holds"), EXACT.values(), ids=EXACT)
+def test_exact(
+    interpreter: Interpreter, transfer: Callable[[Interpreter], Interpreter], make: str, holds: str
+):
+    """It is as it was, in the session that made it and in the one that it was restored into."""
+    interpreter.ok(make)
+    assert interpreter.ok(f"bool({holds})").text == "True"
+    restored = transfer(interpreter)
+    assert restored.ok(f"bool({holds})").text == "True"
+    again = transfer(restored)
+    assert again.ok(f"bool({holds})").text == "True"
+
+
+@pytest.mark.parametrize(("make", "reason"), LOST.values(), ids=LOST)
+def test_lost(
+    interpreter: Interpreter, plane: Plane, start: Callable[..., Interpreter], make: str, reason: str
+):
+    """It is absent after a restore and named with its reason; its neighbours are there."""
+    interpreter.ok(f"before = [1]\n{make}\nafter = [before]")
+    manifest = plane.checkpoint(interpreter)
+    assert reason in manifest.lost["v"]
+    assert {"before", "after"} <= manifest.exact
+    restored = start()
+    loaded = plane.load(restored, manifest)
+    assert loaded.ok
+    assert reason in loaded.lost["v"]
+    assert restored.ok("'v' in globals(), after[0] is before").text == "(False, True)"
