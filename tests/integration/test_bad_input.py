@@ -93,18 +93,6 @@ def test_what_is_not_there(api: Api, session: Session) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"report_changes": True},
-    ],
-)
-def test_what_is_not_built_yet_is_refused(api: Api, session: Session, fields: dict) -> None:
-    """Never ignored in silence."""
-    with refused("UNIMPLEMENTED", "NOT_SUPPORTED"):
-        run(api, session_id=session.session_id, code="1", **fields)
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
         {"checkpoint_policy": session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS},
         {"idle_action": session_pb2.IDLE_ACTION_HIBERNATE},
         {"recompute": True},
@@ -112,7 +100,7 @@ def test_what_is_not_built_yet_is_refused(api: Api, session: Session, fields: di
     ],
 )
 def test_session_options_that_are_not_built_yet(api: Api, fields: dict) -> None:
-    """The same for what a session may ask for."""
+    """What is asked for and cannot be had is never ignored in silence."""
     with refused("UNIMPLEMENTED", "NOT_SUPPORTED"):
         api.sessions.CreateSession(session_pb2.CreateSessionRequest(template="slim", **fields))
 
@@ -127,8 +115,8 @@ def test_rpcs_that_are_not_built_yet(api: Api, session: Session) -> None:
         with refused("UNIMPLEMENTED", "NOT_SUPPORTED"):
             call()
     features = set(api.info.GetServerInfo(info_pb2.GetServerInfoRequest()).features)
-    assert {"execute", "files", "input", "interact"} <= features
-    assert not {"checkpoints", "forks", "change-reports"} & features
+    assert {"execute", "files", "input", "interact", "change-reports"} <= features
+    assert not {"checkpoints", "forks"} & features
 
 
 def test_left_unset_means_what_works(session: Session) -> None:

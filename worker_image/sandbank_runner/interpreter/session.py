@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from sandbank_runner.channel import Channel
 from sandbank_runner.interpreter import display, figures, forks
+from sandbank_runner.interpreter.changes import Changes, Wanted
 from sandbank_runner.interpreter.checkpoints import Checkpoints
 from sandbank_runner.interpreter.execution import Executor, Outcome
 from sandbank_runner.interpreter.input import Questions, install
@@ -39,7 +40,7 @@ CHANNEL_EXIT_CODE = 72
 
 
 class Session:
-    """What the loop serves. Transactions, change reports and checkpoints are further handlers beside these."""
+    """What the loop serves."""
 
     def __init__(self, link: Link, settings: Mapping[str, object]) -> None:
         self._link = link
@@ -55,8 +56,11 @@ class Session:
             workspace = os.getcwd()
         self._files = WorkspaceFiles(workspace)
         self._executor = Executor(Namespace(), self._interrupts, self._output, workspace)
+        self._changes = Changes(self._executor.namespace.names)
         self._pid = _getpid()
         self._operation: str | None = None
+        self._wanted: dict[str, Wanted | None] = {}
+        """What namespace operations are to report of their changes."""
         self.snapshots = Snapshots(
             link, _users_of(settings), self._output.copies, self._executor.event_loop, self._reborn
         )
@@ -120,9 +124,12 @@ class Session:
     def _execute(self, header: dict[str, Any], blobs: tuple[bytes, ...]) -> None:
         if header.get("fresh_files") is True:
             self._files.refresh()
+        wanted = Wanted.of(header)
+        self._changes.begin(wanted)
         if header.get("isolation") == "namespace":
             if not self._board.is_active:
                 self.snapshots.limits.lower()
+            self._wanted[header["operation"]] = wanted
             self._board.execute(header, blobs)
             return
         self._checkpoints.count(header["execution_count"])
@@ -134,11 +141,8 @@ class Session:
         self.snapshots.limits.lift()
         self.questions.end(operation)
         self._operation = None
-        self._send_done(operation, outcome)
-
-    def _send_done(self, operation: str, outcome: Outcome) -> None:
         seconds, peak = self._usage.stop()
-        self._tell(operation, outcome, seconds, peak)
+        self._tell(operation, outcome, seconds, peak, **self._changes.end(wanted))
 
     def _send_namespace_done(self, report: Report) -> None:
         if not self._board.is_active:
@@ -152,6 +156,9 @@ class Session:
             is_alone=operation.is_alone,
             warnings=settled.warnings,
             conflicts=settled.conflicts,
+            **self._changes.end_beside(
+                self._wanted.pop(operation.operation), operation, others=self._board.is_active
+            ),
         )
 
     def _tell(
@@ -162,7 +169,7 @@ class Session:
         peak: int,
         *,
         is_alone: bool = True,
-        **more: list[Any],
+        **more: list[Any] | bool,
     ) -> None:
         files, files_truncated = self._files.since_operation()
         self._say(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,9 +15,10 @@ from sandbank.v1.execution_pb2 import (
     Started,
 )
 from sandbank.v1.execution_pb2 import Operation as OperationMessage
+from sandbank.v1.variable_pb2 import VariableChange
 
 from sandbank_runner.supervisor.journal import Record
-from sandbank_runner.supervisor.operations import Operation
+from sandbank_runner.supervisor.operations import Operation, Outcome
 
 _SECOND = 1_000_000_000
 _STARTED = Started()
@@ -37,6 +38,8 @@ class Ending:
     peak_memory_bytes: int = 0
     result: Mapping[str, bytes] = field(default_factory=dict)
     error: ExecutionError | None = None
+    changes: Sequence[VariableChange] = ()
+    changes_truncated: bool = False
 
 
 class EventBuilder:
@@ -84,6 +87,9 @@ class EventBuilder:
         if record.ended and record.events and (last := record.events[-1]) is not None:
             message = OperationEvent.FromString(last).finished.operation
             message.outcome = int(record.operation.outcome)  # type: ignore[assignment]
+            if record.operation.outcome is Outcome.ROLLED_BACK:
+                message.ClearField("changes")
+                message.ClearField("changes_truncated")
         else:
             message = OperationMessage()
             self._fill(message, record.operation, Ending())
@@ -119,6 +125,9 @@ class EventBuilder:
         for path, change in operation.files_changed:
             message.files_changed.add(path=path, kind=change)
         message.files_changed_truncated = operation.files_changed_truncated
+        if operation.outcome is not Outcome.ROLLED_BACK:  # there are none any more
+            message.changes.extend(ending.changes)
+            message.changes_truncated = ending.changes_truncated
 
     def _event(self, record: Record, now: int, **event: object) -> bytes:
         return OperationEvent(

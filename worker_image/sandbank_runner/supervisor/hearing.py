@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from sandbank_runner.channel import Message
 from sandbank_runner.supervisor.background import BackgroundOutput
+from sandbank_runner.supervisor.change_messages import with_changes
 from sandbank_runner.supervisor.interpreter_messages import (
     BadMessage,
     Done,
@@ -63,7 +64,11 @@ class Hearing:
     def _take(self, running: Running, message: Message) -> bool:
         kind = message.header.get("type")
         if kind == "done":
-            self._done(running, parse_done(message))
+            done = parse_done(message)
+            operation = running.record.operation
+            if operation.report_changes:
+                done = with_changes(done, message, operation.change_count)
+            self._done(running, done)
         elif kind == "display":
             self._reporter.display(running.record, parse_display(message))
         elif kind == "output" and running.record.operation.isolation is Isolation.NAMESPACE:

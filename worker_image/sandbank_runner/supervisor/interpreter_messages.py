@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbank.v1.execution_pb2 import Display, ExecutionError, FileChangeKind, Frame, SyntaxErrorDetail
+from sandbank.v1.variable_pb2 import VariableChange
 
 from sandbank_runner.channel import PACKET_BYTES, Message
 from sandbank_runner.supervisor.operations import Notice
@@ -56,6 +57,8 @@ class Done:
     warnings: tuple[Notice, ...] = ()
     conflicts: tuple[str, ...] = ()
     """ISOLATION_NAMESPACE: the names for which nothing was merged."""
+    changes: tuple[VariableChange, ...] = ()
+    changes_truncated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

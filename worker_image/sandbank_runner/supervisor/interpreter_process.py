@@ -226,6 +226,9 @@ class Interpreter:
                 "isolation": operation.isolation.name.lower(),
                 "allow_input": operation.allow_input,
                 "fresh_files": fresh_files,
+                "report_changes": operation.report_changes,
+                "change_count": operation.change_count,
+                "preview_characters": operation.preview_characters,
             },
             (operation.code,),
         )

@@ -146,6 +146,9 @@ class Operation:
     include_files: bool = False
     allow_input: bool = False
     report_changes: bool = False
+    change_count: int = 1000
+    """Changes of variables that are listed at most."""
+    preview_characters: int = 200
     state: State = State.PENDING
     outcome: Outcome = Outcome.UNSPECIFIED
     start_time: int = 0

@@ -118,7 +118,15 @@ class Reporter:
         if done is None:
             ending = Ending(wall_seconds, error=error)
         else:
-            ending = Ending(wall_seconds, done.cpu_seconds, done.peak_memory_bytes, done.result, error)
+            ending = Ending(
+                wall_seconds,
+                done.cpu_seconds,
+                done.peak_memory_bytes,
+                done.result,
+                error,
+                done.changes,
+                done.changes_truncated,
+            )
         self._emit(record, self._events.finished(record, now, ending), finished=True)
         self._publisher.flush()
 

@@ -40,6 +40,7 @@ from sandbank_runner.v1.runner_pb2 import (
 )
 
 QUEUE_LIMIT = 64
+CHANGE_COUNT = 1000
 GRACE_SECONDS = 2.0
 QUIET_SECONDS = 0.05
 LARGEST_HISTORY = 64
@@ -128,6 +129,10 @@ class Session:
                 include_files=submit.include_files,
                 allow_input=submit.allow_input,
                 report_changes=submit.report_changes,
+                change_count=max(self.assign.change_count, 0) or CHANGE_COUNT,
+                preview_characters=(
+                    min(max(self.assign.preview_chars, 0), LONGEST_PREVIEW) or PREVIEW_CHARACTERS
+                ),
             )
         )
 

@@ -84,6 +84,8 @@ class NamespaceOperation:
         """The value of the last expression."""
         self.touched: set[str] = set()
         """Names that it bound or deleted; known at its end."""
+        self.mutated: set[str] = set()
+        """Names of shared containers that it changed in place, as far as that was seen; known at its end."""
         self.written: set[str] = set()
         """Names that were written to the session directly while it ran."""
         self.streams: dict[str, Any] = {}

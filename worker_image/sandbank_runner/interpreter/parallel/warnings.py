@@ -29,6 +29,7 @@ def on_mutations(operation: NamespaceOperation) -> list[Warning_]:
     if changed and not operation.is_alone:
         mentioned = unbound.mentioned(operation.code, operation.branch.base)
         changed = [name for name in changed if name in mentioned]
+    operation.mutated.update(changed)
     if not changed:
         return []
     return [

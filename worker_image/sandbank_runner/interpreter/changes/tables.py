@@ -1,0 +1,67 @@
+"""Rules for pandas: what a table is, without what it has looked up and keeps for the next time."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sandbank_runner.interpreter.changes import instances
+from sandbank_runner.interpreter.changes.digests import digest
+from sandbank_runner.interpreter.changes.walk import PLAIN, Entry, Rule, Walk
+from sandbank_runner.interpreter.reading.kinds import contents_of, derives, genuine
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
+
+_TABLES: Final = ("DataFrame", "Series", "Index")
+_NOT_STATE: Final = frozenset([
+    "_cache", "_cacher", "_engine", "_flags", "_id", "_is_copy", "_item_cache", "_no_setting_name", "_references",
+])  # fmt: skip
+_PARTS: Final = (
+    ("pandas._libs.internals", "BlockManager", ("axes", "blocks")),
+    ("pandas._libs.internals", "Block", ("ndim", "_mgr_locs", "values")),
+    ("pandas._libs.arrays", "NDArrayBacked", ("_dtype", "_ndarray")),
+)
+"""What objects made by C code consist of; the rest are caches."""
+
+
+def pandas_rule(kind: Any) -> Entry | None:
+    """Return the rule for a type of pandas or one that extends it, where the usual ones would not do."""
+    if genuine("pandas", "DataFrame") is None:
+        return None
+    placement = genuine("pandas._libs.internals", "BlockPlacement")
+    if kind is placement:
+        return a_placement, PLAIN
+    for module, name, parts in _PARTS:
+        base = genuine(module, name)
+        if base is not None and derives(kind, base):
+            return instances.entry_of(kind, _parts_rule(base, parts))
+    for name in _TABLES:
+        base = genuine("pandas", name)
+        if base is not None and derives(kind, base):
+            return instances.entry_of(kind, _a_flagged(kind), _NOT_STATE)
+    return None
+
+
+def a_placement(walk: Walk, value: Any, kind: Any) -> None:
+    """Write down which columns a block holds."""
+    walk.tokens.append(digest(contents_of(kind)["as_array"].__get__(value).tobytes()))
+
+
+def _parts_rule(base: Any, names: tuple[str, ...]) -> Rule:
+    descriptors = [contents_of(base)[name] for name in names]
+
+    def a_whole(walk: Walk, value: Any, _kind: Any) -> None:
+        walk.push(descriptor.__get__(value) for descriptor in descriptors)
+
+    return a_whole
+
+
+def _a_flagged(kind: Any) -> Rule:
+    read = instances.dictionary_of(kind)
+
+    def a_table(walk: Walk, value: Any, _kind: Any) -> None:
+        flags = read(value).get("_flags") if read is not None else None
+        own = None if flags is None else instances.dictionary_of(type(flags))
+        walk.stack.append(None if own is None else own(flags).get("_allows_duplicate_labels"))
+
+    return a_table
