@@ -21,6 +21,7 @@ from sandbank_server.checkpoints.library import CheckpointLibrary
 from sandbank_server.checkpoints.places import open_blobs
 from sandbank_server.clock import SystemClock
 from sandbank_server.config import Settings
+from sandbank_server.errors import DomainError
 from sandbank_server.grpc_api.binding import bind
 from sandbank_server.grpc_api.chain import Chain
 from sandbank_server.grpc_api.execution_service import ExecutionService
@@ -77,6 +78,9 @@ FEATURES: Final = (
     "rewind",
     "namespace-isolation",
     "workspace-rollback",
+    "checkpoints",
+    "recovery",
+    "forks",
 )
 """What works; what is not listed answers NOT_SUPPORTED."""
 
@@ -133,6 +137,7 @@ class App:
                 limits=session_limits(settings),
             )
         )
+        self._collecting: asyncio.Task[None] | None = None
         self._gate = DrainGate()
         self.server = self._make_server(ids, PageTokens(instance.identity.secret))
         for template in settings.templates:
@@ -236,6 +241,7 @@ class App:
         leases = await self.pools.start(claims)
         await self.sessions.adopt(records, leases)
         self.sessions.start()
+        self._collecting = asyncio.create_task(self._collect(), name="collect checkpoints")
         if settings.metrics_listen:
             port = await self._metrics_server.start(settings.metrics_listen)
             _log.info("metrics", port=port)
@@ -267,8 +273,22 @@ class App:
         await self.close()
         return left
 
+    async def _collect(self) -> None:
+        """Remove content that no checkpoint needs, now and then."""
+        while True:
+            await asyncio.sleep(self.settings.checkpoints.collect_every.total_seconds())
+            try:
+                done = await self.library.collect()
+            except DomainError as error:
+                _log.warning("checkpoints could not be collected", reason=error.message)
+            else:
+                _log.info("checkpoints collected", chunks=done.chunks, freed_bytes=done.freed_bytes)
+
     async def close(self) -> None:
         """Let go of everything; what runs in sandboxes runs on."""
+        if self._collecting is not None:
+            self._collecting.cancel()
+            await asyncio.gather(self._collecting, return_exceptions=True)
         await self._pool_health.close()
         await self.sessions.close()
         await self.pools.close()
