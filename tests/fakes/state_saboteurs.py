@@ -36,6 +36,10 @@ class Stateful(Forking):
             self.load(_Stream(message.descriptors[0]))
         elif kind == "place":
             self.place()
+        elif kind == "import":
+            self.bind(message.header["name"], message.header["format"], _Stream(message.descriptors[0]))
+        elif kind == "export":
+            self.export(message.header, message.descriptors[0])
         else:
             super().other(message)
 
@@ -62,6 +66,44 @@ class Stateful(Forking):
         while stream.hear()["type"] != "stored":
             pass
         os._exit(0)
+
+    def export(self, header: dict[str, Any], descriptor: int) -> None:
+        pid = fork_sibling(THREAD)
+        if pid:
+            os.close(descriptor)
+            self.channel.send({"type": "reading", "read": header["read"], "pid": pid})
+            return
+        try:
+            os.setsid()
+            self.channel.close()
+            stream = _Stream(descriptor)
+            if header["name"] in self.namespace:
+                value = self.namespace[header["name"]]
+                stream.say(type="header", format=header["format"], value=value)
+                if value == "hang":
+                    signal.pause()
+            else:
+                stream.say(type="refused", reason="missing")
+            os._exit(0)
+        finally:
+            os._exit(1)
+
+    def bind(self, name: str, form: str, stream: _Stream) -> None:
+        try:
+            value = stream.hear()["value"]
+        except EOFError:
+            return self.refuse("BAD_FIELD", "it broke off")
+        if value == "die":
+            os._exit(9)
+        if form != "json":
+            return self.refuse("FORMAT_UNAVAILABLE", "JSON only")
+        self.namespace[name] = value
+        change = {"name": name, "kind": 1, "type_name": type(value).__name__}
+        self.channel.send({"type": "imported", "change": change})
+        return None
+
+    def refuse(self, reason: Any, message: Any) -> None:
+        self.channel.send({"type": "import_refused", "reason": reason, "message": message})
 
     def load(self, stream: _Stream) -> None:
         stream.say(type="loader")
@@ -133,6 +175,20 @@ class Refuses(Stateful):
 
     def load(self, stream: _Stream) -> None:
         self.channel.send({"type": "load_refused", "reason": ["FILES"], "message": 7})
+
+
+class BindsNothing(Stateful):
+    """Has no sensible word for imports: a change that is none, reasons that are none, or none at all."""
+
+    def bind(self, name: str, form: str, stream: _Stream) -> None:
+        value = stream.hear()["value"]
+        if value == "silence":
+            while True:
+                signal.pause()
+        elif value == "change":
+            self.channel.send({"type": "imported", "change": {"kind": "\ud800"}})
+        else:
+            self.refuse(value, value)
 
 
 class LiesAboutWriters(Stateful):

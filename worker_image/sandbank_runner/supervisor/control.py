@@ -25,7 +25,7 @@ from sandbank_runner.v1.runner_pb2 import (
 
 _ABOUT_OPERATIONS = ("fetch", "cancel", "get_operation", "provide_input")
 _ABOUT_STATE = ("reset", "rewind", "begin_transaction", "end_transaction", "read")
-_ABOUT_CHECKPOINTS = ("checkpoint", "checkpoint_ended", "restore")
+_ABOUT_CHECKPOINTS = ("checkpoint", "checkpoint_ended", "restore", "export_variable", "import_variable")
 
 _UNKNOWN = Failure(reason="OPERATION_NOT_FOUND", message="the sandbox knows no operation of this id")
 _NOT_WAITING = Failure(
@@ -174,6 +174,18 @@ class ControlDesk:
             self._start(self._state(session.checkpoints.write(request.checkpoint), reply, send))
         elif kind == "restore":
             self._start(self._state(session.restoring.restore(request.restore), reply, send))
+        elif kind == "export_variable":
+            self._start(self._state(session.exports.export(request.export_variable), reply, send))
+        elif kind == "import_variable":
+
+            def answer(found: StateResult | Refusal) -> None:
+                if isinstance(found, Refusal):
+                    reply.failure.CopyFrom(_failure(found))
+                else:
+                    reply.state.CopyFrom(found)
+                _send(reply, send)
+
+            session.import_variable(request.import_variable, answer)
         else:
             session.checkpoints.ended(request.checkpoint_ended)
             _send(reply, send)

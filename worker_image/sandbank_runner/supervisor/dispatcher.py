@@ -17,6 +17,7 @@ from sandbank_runner.supervisor.candidates import Candidate, Restoration
 from sandbank_runner.supervisor.file_bases import FileBases
 from sandbank_runner.supervisor.going_back import GoingBack
 from sandbank_runner.supervisor.hearing import Hearing
+from sandbank_runner.supervisor.imports import Imports
 from sandbank_runner.supervisor.in_thread import InThread
 from sandbank_runner.supervisor.inputs import Inputs
 from sandbank_runner.supervisor.interpreter_messages import Done
@@ -26,13 +27,14 @@ from sandbank_runner.supervisor.journal import Journal, Record
 from sandbank_runner.supervisor.ladder import Ladder, Stoppable
 from sandbank_runner.supervisor.ledger import Ledger
 from sandbank_runner.supervisor.operations import End, Isolation, Kind, Notice, Operation, Stop
-from sandbank_runner.supervisor.queue import Begin, Finish, OperationQueue, Step
+from sandbank_runner.supervisor.queue import Begin, Finish, Import, OperationQueue, Step
 from sandbank_runner.supervisor.refusals import Refusal
 from sandbank_runner.supervisor.reporting import Reporter, Running
 from sandbank_runner.supervisor.restore_points import WayBack
 from sandbank_runner.supervisor.rewinding import REWIND, Rewinding
 from sandbank_runner.supervisor.safety_snapshots import SafetySnapshots
 from sandbank_runner.supervisor.scheduling import Next, Situation, decide
+from sandbank_runner.supervisor.state_connections import StateConnections
 from sandbank_runner.supervisor.transaction_desk import TransactionDesk
 from sandbank_runner.supervisor.ways_back import after_failure
 
@@ -57,6 +59,7 @@ class Dispatcher:
         interpreters: Interpreters,
         settings: Settings,
         *,
+        connections: StateConnections,
         journal: Journal,
         ledger: Ledger,
         reporter: Reporter,
@@ -81,6 +84,7 @@ class Dispatcher:
         self._going_back = GoingBack(ledger)
         self._rewinding = Rewinding(loop, interpreters, ledger, self._going_back)
         self._bases = FileBases(interpreters.workspace, ledger, self._operations, self.dispatch)
+        self._imports = Imports(loop, connections, ledger, self._imported)
         self._safety = SafetySnapshots(loop, self._snapshots, ledger, self._idle, self.dispatch)
         self._transactions = TransactionDesk(
             loop,
@@ -105,8 +109,8 @@ class Dispatcher:
         else:
             self._reporter.never_began(record, End.WITHDRAWN, verdicts.queue_full(self.queue.limit))
 
-    def arrange(self, step: Begin | Finish) -> None:
-        """Queue the begin or the end of a transaction; it is answered in its turn."""
+    def arrange(self, step: Begin | Finish | Import) -> None:
+        """Queue what is no operation; it is answered in its turn."""
         if self.queue.push(step):
             self.dispatch()
         else:
@@ -174,7 +178,7 @@ class Dispatcher:
         """Do what is next, as far as the interpreter is free for it."""
         while True:
             interpreter = self._interpreters.current
-            if interpreter is None or self._held or not interpreter.takes_operations or self._is_exclusive:
+            if interpreter is None or self._is_reserved or not interpreter.takes_operations:
                 return
             step = self.queue.first
             verdict = self._next(step, interpreter)
@@ -249,6 +253,8 @@ class Dispatcher:
             self._start(step, interpreter)
         elif isinstance(step, Begin):
             self._transactions.begin(step)
+        elif isinstance(step, Import):
+            self._imports.start(step, interpreter)
         else:
             self._transactions.finish(step, interpreter)
 
@@ -314,6 +320,8 @@ class Dispatcher:
         for step in self.queue.clear():
             if isinstance(step, Operation):
                 self._withdraw(step)
+            elif isinstance(step, Import):
+                step.answer(refusals.replaced(why))
             else:
                 step.answer(refusals.swept_away(why))
         for running in self.running.values():
@@ -325,9 +333,19 @@ class Dispatcher:
         assert record is not None
         return record
 
+    def _imported(self) -> None:
+        self._snapshots.forget_refusal()
+        self._transactions.activity()
+        self.dispatch()
+
+    @property
+    def _is_reserved(self) -> bool:
+        """Whether nothing may begin, because something runs that is to be alone, or the interpreter is to change."""
+        return self._held > 0 or self._imports.running or self._is_exclusive
+
     @property
     def _is_exclusive(self) -> bool:
-        """Whether something runs that nothing may run beside."""
+        """Whether an operation runs that nothing may run beside."""
         return bool(self.running) and any(
             running.record.operation.isolation is Isolation.PROCESS for running in self.running.values()
         )
@@ -366,6 +384,12 @@ class Dispatcher:
     def _idle(self) -> Interpreter | None:
         """Return the interpreter where it has nothing to do and nothing waits for it."""
         interpreter = self._interpreters.current
-        if interpreter is None or not interpreter.free or self.running or self._held or len(self.queue):
+        if (
+            interpreter is None
+            or not interpreter.free
+            or self.running
+            or self._is_reserved
+            or len(self.queue)
+        ):
             return None
         return interpreter

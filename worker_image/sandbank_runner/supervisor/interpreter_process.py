@@ -203,6 +203,12 @@ class Interpreter:
         }
         return self._prepare(request, ("setup_done",))
 
+    def import_variable(self, name: str, form: str, arrow_as: str, give: int) -> asyncio.Future[Message]:
+        """Have it bind a variable to what comes on the connection ``give``, which is closed here; likewise."""
+        self.used = True
+        request: dict[str, object] = {"type": "import", "name": name, "format": form, "arrow_as": arrow_as}
+        return self._prepare(request, ("imported", "import_refused"), give)
+
     def load(self, execution_count: int, give: int) -> asyncio.Future[Message]:
         """Have it, a fresh one, take a state from the connection ``give``, which is closed here; likewise."""
         self.used = True

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sandbank_runner.supervisor.operations import Operation, Terms
 from sandbank_runner.supervisor.refusals import Refusal
 from sandbank_runner.supervisor.transactions import Transaction
+from sandbank_runner.v1.runner_pb2 import ImportVariable, StateResult
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -29,7 +30,20 @@ class Finish:
     answer: Callable[[Transaction | Refusal], None]
 
 
-Step = Operation | Begin | Finish
+@dataclass(frozen=True, eq=False, slots=True)
+class Import:
+    """Binds a variable to a value from outside when everything before it has ended, and nothing runs beside it."""
+
+    request: ImportVariable
+    answer: Callable[[StateResult | Refusal], None]
+
+    @property
+    def transaction_id(self) -> str:
+        """The transaction that it is in; empty: none."""
+        return self.request.transaction_id
+
+
+Step = Operation | Begin | Finish | Import
 
 
 class OperationQueue:

@@ -79,6 +79,11 @@ def queue_full(limit: int) -> Refusal:
     return Refusal("OPERATION_QUEUE_FULL", f"{limit} operations are queued already")
 
 
+def replaced(why: str) -> Refusal:
+    """Likewise, for what may be tried again."""
+    return Refusal("SESSION_BUSY", f"cancelled by a {why} of the session")
+
+
 def swept_away(why: str) -> Refusal:
     """A reset or a rewind came before its turn."""
     return Refusal("NO_SUCH_TRANSACTION", f"cancelled by a {why} of the session")

@@ -17,11 +17,7 @@ from sandbank_runner.supervisor.state_connections import UNKNOWN, StateConnectio
 from sandbank_runner.supervisor.state_work import StateRefused, said, seconds_of
 from sandbank_runner.v1.runner_pb2 import Restore, StateResult
 
-_REASONS = {
-    "FILES": "WORKSPACE_FULL",
-    "TOO_LARGE": "TOO_LARGE",
-    "CORRUPT": "CHECKPOINT_CORRUPT",
-}
+_REASONS = frozenset({"CHECKPOINT_CORRUPT", "TOO_LARGE", "WORKSPACE_FULL"})
 """What a candidate may claim; all else makes the checkpoint incompatible."""
 
 
@@ -90,7 +86,9 @@ class Restoring:
         message = await interpreter.answered(interpreter.load(execution_count, connection.give()), seconds)
         if message.header.get("type") == "loaded":
             return message
-        reason = _REASONS.get(str(message.header.get("reason")), "CHECKPOINT_INCOMPATIBLE")
+        reason = str(message.header.get("reason"))
+        if reason not in _REASONS:
+            reason = "CHECKPOINT_INCOMPATIBLE"
         raise StateRefused(Refusal(reason, said(message.header.get("message"))))
 
     async def _place(self, candidate: Candidate, loaded: Message) -> None:

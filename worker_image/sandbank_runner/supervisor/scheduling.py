@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sandbank_runner.supervisor import refusals
 from sandbank_runner.supervisor.operations import Isolation, Operation, Policy
-from sandbank_runner.supervisor.queue import Begin, Finish, Step
+from sandbank_runner.supervisor.queue import Begin, Finish, Import, Step
 from sandbank_runner.supervisor.refusals import Refusal
 from sandbank_runner.supervisor.transactions import Transactions
 
@@ -60,7 +60,7 @@ class Situation:
 
 def decide(step: Step, now: Situation) -> Next | Refusal:
     """Tell what to do with ``step``, whose turn it is."""
-    runs = isinstance(step, Operation)
+    runs = isinstance(step, (Operation, Import))
     # One that begins a transaction needs a snapshot of the moment before, and nothing may run at that moment.
     beside = isinstance(step, Operation) and step.isolation is Isolation.NAMESPACE and step.begins is None
     if now.running and (not beside or now.running >= BESIDE_EACH_OTHER):
@@ -95,6 +95,8 @@ def needs_snapshot(step: Step) -> bool:
     """Whether it can begin only with a snapshot of the moment before."""
     if isinstance(step, Finish):
         return False
+    if isinstance(step, Import):
+        return bool(step.transaction_id)
     if isinstance(step, Begin) or step.begins is not None:
         return True
     return step.isolation is Isolation.PROCESS and (
@@ -104,7 +106,7 @@ def needs_snapshot(step: Step) -> bool:
 
 def needs_base(step: Step, transactions: Transactions) -> bool:
     """Whether it can begin only with a base of the workspace: its rollback is to return the files too."""
-    if isinstance(step, Finish):
+    if isinstance(step, (Finish, Import)):
         return False
     opened = transactions.find(step.transaction_id) if step.transaction_id else None
     if isinstance(step, Begin):
@@ -122,7 +124,7 @@ def _membership(step: Step, transactions: Transactions) -> Refusal | None:
     """Say why a step does not go together with the open transaction, or with none."""
     opened = transactions.open
     named = step.transaction_id
-    if isinstance(step, Operation) and not named:
+    if isinstance(step, (Operation, Import)) and not named:
         return None if opened is None else refusals.transaction_open(opened.transaction_id)
     known = transactions.find(named)
     begins = isinstance(step, Begin) or (isinstance(step, Operation) and step.begins is not None)
@@ -130,7 +132,7 @@ def _membership(step: Step, transactions: Transactions) -> Refusal | None:
         return None if opened is None else refusals.transaction_open(opened.transaction_id)
     if known is None:
         return refusals.no_such_transaction(named)
-    if isinstance(step, Operation):  # one that is known is joined, also by what once began it
+    if isinstance(step, (Operation, Import)):  # one that is known is joined, also by what once began it
         return None if known is opened else refusals.no_such_transaction(named, known.committed)
     if isinstance(step, Finish) and known.committed not in (None, step.commit):
         return refusals.no_such_transaction(named, known.committed)

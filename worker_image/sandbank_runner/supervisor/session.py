@@ -11,6 +11,7 @@ from sandbank_runner.supervisor.background import BackgroundOutput
 from sandbank_runner.supervisor.checkpoints import Checkpoints
 from sandbank_runner.supervisor.dispatcher import Dispatcher, Settings
 from sandbank_runner.supervisor.events import EventBuilder
+from sandbank_runner.supervisor.exports import Exports
 from sandbank_runner.supervisor.inputs import TEXT_BYTES
 from sandbank_runner.supervisor.interpreter_process import Environment
 from sandbank_runner.supervisor.interpreters import Interpreters
@@ -18,7 +19,7 @@ from sandbank_runner.supervisor.journal import JOURNAL_BYTES, JOURNAL_OPERATIONS
 from sandbank_runner.supervisor.ledger import Ledger
 from sandbank_runner.supervisor.operations import Isolation, Operation, Policy, Terms
 from sandbank_runner.supervisor.publisher import EventPublisher
-from sandbank_runner.supervisor.queue import Begin, Finish
+from sandbank_runner.supervisor.queue import Begin, Finish, Import
 from sandbank_runner.supervisor.reader_messages import LONGEST_PREVIEW
 from sandbank_runner.supervisor.reads import PREVIEW_CHARACTERS, Reads
 from sandbank_runner.supervisor.refusals import Refusal
@@ -35,7 +36,9 @@ from sandbank_runner.v1.runner_pb2 import (
     EndTransaction,
     FromRunner,
     Hello,
+    ImportVariable,
     ProvideInput,
+    StateResult,
     Submit,
 )
 
@@ -83,6 +86,7 @@ class Session:
             loop,
             interpreters,
             Settings(queue_limit=assign.queue_limit or QUEUE_LIMIT, grace_seconds=grace),
+            connections=connections,
             journal=self.journal,
             ledger=self.ledger,
             reporter=Reporter(loop, self.journal, self._events, publisher, now),
@@ -92,6 +96,7 @@ class Session:
         visible = VisibleStates(self.ledger, interpreters, self.dispatcher.running)
         self.reads = Reads(loop, visible, interpreters, max(assign.preview_chars, 0))
         self.checkpoints = Checkpoints(loop, connections, visible, interpreters, self.ledger.effects)
+        self.exports = Exports(loop, connections, visible, interpreters)
         self.restoring = Restoring(connections, interpreters.candidates, self.dispatcher)
         interpreters.listener = self.dispatcher
         interpreters.set_environment(
@@ -188,6 +193,12 @@ class Session:
         What is submitted from now on runs in the fresh one.
         """
         return self.dispatcher.reset(before_next)
+
+    def import_variable(
+        self, request: ImportVariable, answer: Callable[[StateResult | Refusal], None]
+    ) -> None:
+        """Bind a variable when everything before it has ended; ``answer`` is told."""
+        self.dispatcher.arrange(Import(request, answer))
 
     def describe(self, hello: Hello) -> None:
         """Tell in ``hello`` what there is to know of the session."""
