@@ -170,6 +170,7 @@ class Interpreter:
         """Make a sleeper the live interpreter. :class:`StartFailed` where it cannot be woken."""
         if self.phase is not Phase.ASLEEP:
             raise StartFailed("the snapshot is dead")
+        self._endpoint.drain()  # what it said in its sleep is no answer
         self.phase = Phase.STARTING
         answer = self._await("awake")
         self._endpoint.send({"type": "wake", "snapshot": number})
