@@ -93,10 +93,8 @@ def test_what_is_not_there(api: Api, session: Session) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"checkpoint_policy": session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS},
         {"idle_action": session_pb2.IDLE_ACTION_HIBERNATE},
         {"recompute": True},
-        {"from_checkpoint_id": "cp-1"},
     ],
 )
 def test_session_options_that_are_not_built_yet(api: Api, fields: dict) -> None:
@@ -108,7 +106,9 @@ def test_session_options_that_are_not_built_yet(api: Api, fields: dict) -> None:
 def test_rpcs_that_are_not_built_yet(api: Api, session: Session) -> None:
     """Each answers UNIMPLEMENTED with a reason, and the features say what works."""
     calls = [
-        lambda: api.sessions.ForkSession(session_pb2.ForkSessionRequest(session_id=session.session_id)),
+        lambda: api.sessions.HibernateSession(
+            session_pb2.HibernateSessionRequest(session_id=session.session_id)
+        ),
         lambda: api.state.Complete(state_pb2.CompleteRequest(session_id=session.session_id)),
     ]
     for call in calls:
@@ -116,7 +116,7 @@ def test_rpcs_that_are_not_built_yet(api: Api, session: Session) -> None:
             call()
     features = set(api.info.GetServerInfo(info_pb2.GetServerInfoRequest()).features)
     assert {"execute", "files", "input", "interact", "change-reports"} <= features
-    assert not {"checkpoints", "forks"} & features
+    assert "hibernation" not in features
 
 
 def test_left_unset_means_what_works(session: Session) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from sandbank import requests, rpc
 from sandbank.results import Result, result_of_run
 from sandbank.v1 import (
+    checkpoint_pb2,
     execution_pb2,
     file_pb2,
     info_pb2,
@@ -96,6 +97,58 @@ def rewind_session(session_id: str, operation_id: str) -> Call[session_pb2.Sessi
     """Go back to the state right after an operation."""
     request = session_pb2.RewindSessionRequest(session_id=session_id, operation_id=operation_id)
     return Call(rpc.REWIND_SESSION, request, lambda answer: answer.session)
+
+
+def fork_session(
+    session_id: str, count: int, labels: Mapping[str, str] | None, request_id: str | None
+) -> Call[list[session_pb2.Session]]:
+    """Make new sessions of a session's state now."""
+    request = session_pb2.ForkSessionRequest(
+        session_id=session_id,
+        request_id=request_id or requests.new_id("fork"),
+        count=count,
+        labels=labels or {},
+    )
+    return Call(rpc.FORK_SESSION, request, lambda answer: list(answer.sessions), None)
+
+
+def checkpoint(
+    session_id: str, labels: Mapping[str, str] | None, verify: bool, request_id: str | None
+) -> Call[checkpoint_pb2.Checkpoint]:
+    """Save a session's state. Unbounded here: it takes as long as the state is large."""
+    request = state_pb2.CheckpointRequest(
+        session_id=session_id,
+        request_id=request_id or requests.new_id("checkpoint"),
+        labels=labels or {},
+        verify=verify,
+    )
+    return Call(rpc.CHECKPOINT, request, lambda answer: answer.checkpoint, None)
+
+
+def restore(session_id: str, checkpoint_id: str, allow_lost: bool) -> Call[state_pb2.RestoreResponse]:
+    """Replace a session's state by a checkpoint's. Unbounded here, as saving."""
+    request = state_pb2.RestoreRequest(
+        session_id=session_id, checkpoint_id=checkpoint_id, allow_lost=allow_lost
+    )
+    return Call(rpc.RESTORE, request, lambda answer: answer, None)
+
+
+def get_checkpoint(checkpoint_id: str) -> Call[checkpoint_pb2.Checkpoint]:
+    """Describe a checkpoint with all that is in it."""
+    request = state_pb2.GetCheckpointRequest(checkpoint_id=checkpoint_id)
+    return Call(rpc.GET_CHECKPOINT, request, lambda answer: answer.checkpoint)
+
+
+def list_checkpoints(session_id: str, page_size: int) -> Listing[checkpoint_pb2.Checkpoint]:
+    """List a session's checkpoints; of all sessions where the id is empty."""
+    request = state_pb2.ListCheckpointsRequest(session_id=session_id, page_size=page_size)
+    return Listing(rpc.LIST_CHECKPOINTS, request, "checkpoints")
+
+
+def delete_checkpoint(checkpoint_id: str) -> Call[None]:
+    """Forget a checkpoint."""
+    request = state_pb2.DeleteCheckpointRequest(checkpoint_id=checkpoint_id)
+    return Call(rpc.DELETE_CHECKPOINT, request, _nothing)
 
 
 def delete_session(session_id: str) -> Call[None]:

@@ -47,7 +47,7 @@ class Method(Generic[RequestT, ResponseT]):
         return self.response.FromString(data)
 
 
-# CreateSession is safe because the client makes a request_id, Execute and Run because it makes an
+# CreateSession, Fork and Checkpoint are safe because the client makes a request_id, Execute and Run because it makes an
 # operation_id, before the first try; Upload because a file is replaced whole; Commit and Rollback because ending
 # a transaction twice in the same way is ending it once; ProvideInput because an input_id is answered once, and
 # who answers again is told so. Begin has no id of the client's: if its answer was lost, a transaction may be open.
@@ -65,6 +65,7 @@ RESET_SESSION = Method(
 REWIND_SESSION = Method(
     _s, "RewindSession", _S.RewindSessionRequest, _S.RewindSessionResponse, Repeat.WHEN_REFUSED
 )
+FORK_SESSION = Method(_s, "ForkSession", _S.ForkSessionRequest, _S.ForkSessionResponse)
 WATCH_SESSION = Method(_s, "WatchSession", _S.WatchSessionRequest, _S.SessionEvent)
 
 _e, _E = "ExecutionService", execution_pb2
@@ -93,6 +94,14 @@ ROLLBACK_TRANSACTION = Method(
 _v, _V = "StateService", state_pb2
 LIST_VARIABLES = Method(_v, "ListVariables", _V.ListVariablesRequest, _V.ListVariablesResponse)
 GET_VARIABLE = Method(_v, "GetVariable", _V.GetVariableRequest, _V.GetVariableResponse)
+
+CHECKPOINT = Method(_v, "Checkpoint", _V.CheckpointRequest, _V.CheckpointResponse)
+RESTORE = Method(_v, "Restore", _V.RestoreRequest, _V.RestoreResponse, Repeat.WHEN_REFUSED)
+GET_CHECKPOINT = Method(_v, "GetCheckpoint", _V.GetCheckpointRequest, _V.GetCheckpointResponse)
+LIST_CHECKPOINTS = Method(_v, "ListCheckpoints", _V.ListCheckpointsRequest, _V.ListCheckpointsResponse)
+DELETE_CHECKPOINT = Method(
+    _v, "DeleteCheckpoint", _V.DeleteCheckpointRequest, _V.DeleteCheckpointResponse, Repeat.WHEN_REFUSED
+)
 
 _f, _F = "FileService", file_pb2
 UPLOAD_FILE = Method(_f, "UploadFile", _F.UploadFileRequest, _F.UploadFileResponse)

@@ -10,7 +10,7 @@ from sandbank.aio.opening import Opening
 from sandbank.aio.session import AsyncSession
 from sandbank.aio.transport import Transport
 from sandbank.facade import ClientBase
-from sandbank.v1 import info_pb2, pool_pb2, session_pb2
+from sandbank.v1 import checkpoint_pb2, info_pb2, pool_pb2, session_pb2
 
 
 class AsyncClient(ClientBase):
@@ -94,6 +94,18 @@ class AsyncClient(ClientBase):
     ) -> pool_pb2.Pool:
         """Change a pool's size; 0 means as configured."""
         return await self._transport.call(calls.resize_pool(template, min_ready, max_total))
+
+    def checkpoints(self, *, page_size: int = 0) -> AsyncIterator[checkpoint_pb2.Checkpoint]:
+        """Iterate over all checkpoints, newest first, those of sessions that have ended too."""
+        return self._transport.pages(calls.list_checkpoints("", page_size))
+
+    async def checkpoint(self, checkpoint_id: str) -> checkpoint_pb2.Checkpoint:
+        """Describe a checkpoint with its variables and files."""
+        return await self._transport.call(calls.get_checkpoint(checkpoint_id))
+
+    async def delete_checkpoint(self, checkpoint_id: str) -> None:
+        """Forget a checkpoint."""
+        await self._transport.call(calls.delete_checkpoint(checkpoint_id))
 
     def sandboxes(self, template: str = "", *, page_size: int = 0) -> AsyncIterator[pool_pb2.Sandbox]:
         """Describe the sandboxes of one template's pool, or of all, fetched page by page."""

@@ -15,7 +15,7 @@ from sandbank.aio.transaction import AsyncTransaction
 from sandbank.aio.transport import Transport
 from sandbank.errors import NotFound, SandbankError
 from sandbank.facade import SessionBase, joined
-from sandbank.v1 import execution_pb2, session_pb2
+from sandbank.v1 import checkpoint_pb2, execution_pb2, session_pb2
 
 
 class AsyncSession(SessionBase, AsyncScope):
@@ -91,6 +91,40 @@ class AsyncSession(SessionBase, AsyncScope):
         """
         self.info = await self._transport.call(calls.rewind_session(self.session_id, operation_id))
         return self.info
+
+    async def checkpoint(
+        self,
+        *,
+        labels: Mapping[str, str] | None = None,
+        verify: bool = False,
+        request_id: str | None = None,
+    ) -> checkpoint_pb2.Checkpoint:
+        """Save the state as it is committed now; return when that is durable.
+
+        `verify` has it loaded in a fresh process and compared first. What could not be saved has `FIDELITY_LOST`.
+        """
+        return await self._transport.call(calls.checkpoint(self.session_id, labels, verify, request_id))
+
+    async def restore(self, checkpoint_id: str, *, allow_lost: bool = False) -> checkpoint_pb2.RestoreReport:
+        """Replace the state by a checkpoint's, all or nothing; return what came back and what did not."""
+        answer = await self._transport.call(calls.restore(self.session_id, checkpoint_id, allow_lost))
+        self.info = answer.session
+        return answer.report
+
+    async def fork(
+        self,
+        count: int = 1,
+        *,
+        labels: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+    ) -> list[AsyncSession]:
+        """Make new sessions of the state now, each in a sandbox of its own; `secret_env` is not handed on."""
+        made = await self._transport.call(calls.fork_session(self.session_id, count, labels, request_id))
+        return [AsyncSession(self._transport, info, owned=True) for info in made]
+
+    def checkpoints(self, *, page_size: int = 0) -> AsyncIterator[checkpoint_pb2.Checkpoint]:
+        """Iterate over this session's checkpoints, newest first, without what is in them."""
+        return self._transport.pages(calls.list_checkpoints(self.session_id, page_size))
 
     async def refresh(self) -> session_pb2.Session:
         """Ask for the session as it is now, and return it."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from sandbank.cli import (
+    checkpoints,
     files,
     info,
     pool,
@@ -21,7 +22,9 @@ from sandbank.cli.command import USAGE, command
 
 SERVER_MODULE = "sandbank_server.cli"
 SERVER_COMMANDS = ("serve", "config", "templates", "drain", "health")
-_CLIENT_COMMANDS = frozenset({"run", "exec", "repl", "sessions", "transaction", "pool", "files", "info"})
+_CLIENT_COMMANDS = frozenset(
+    {"run", "exec", "repl", "sessions", "transaction", "checkpoints", "pool", "files", "info"}
+)
 
 HELP = """Run untrusted Python in hardened containers.
 
@@ -50,6 +53,7 @@ def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
     command(app, "info")(info.info)
     app.add_typer(sessions.app, name="sessions")
     app.add_typer(transactions.app, name="transaction")
+    app.add_typer(checkpoints.app, name="checkpoints")
     app.add_typer(pool.app, name="pool")
     app.add_typer(files.app, name="files")
     asked = next((argument for argument in arguments if not argument.startswith("-")), "")

@@ -9,7 +9,7 @@ from sandbank import calls, requests, rpc
 from sandbank.facade import ClientBase
 from sandbank.sync.session import Session
 from sandbank.sync.transport import Transport
-from sandbank.v1 import info_pb2, pool_pb2, session_pb2
+from sandbank.v1 import checkpoint_pb2, info_pb2, pool_pb2, session_pb2
 
 
 class Client(ClientBase):
@@ -82,6 +82,18 @@ class Client(ClientBase):
     def resize_pool(self, template: str = "", *, min_ready: int = 0, max_total: int = 0) -> pool_pb2.Pool:
         """Change a pool's size; 0 means as configured."""
         return self._transport.call(calls.resize_pool(template, min_ready, max_total))
+
+    def checkpoints(self, *, page_size: int = 0) -> Iterator[checkpoint_pb2.Checkpoint]:
+        """Iterate over all checkpoints, newest first, those of sessions that have ended too."""
+        return self._transport.pages(calls.list_checkpoints("", page_size))
+
+    def checkpoint(self, checkpoint_id: str) -> checkpoint_pb2.Checkpoint:
+        """Describe a checkpoint with its variables and files."""
+        return self._transport.call(calls.get_checkpoint(checkpoint_id))
+
+    def delete_checkpoint(self, checkpoint_id: str) -> None:
+        """Forget a checkpoint."""
+        self._transport.call(calls.delete_checkpoint(checkpoint_id))
 
     def sandboxes(self, template: str = "", *, page_size: int = 0) -> Iterator[pool_pb2.Sandbox]:
         """Describe the sandboxes of one template's pool, or of all, fetched page by page."""

@@ -14,7 +14,7 @@ from sandbank.sync.files import Files
 from sandbank.sync.scope import Scope
 from sandbank.sync.transaction import Transaction
 from sandbank.sync.transport import Transport
-from sandbank.v1 import execution_pb2, session_pb2
+from sandbank.v1 import checkpoint_pb2, execution_pb2, session_pb2
 
 
 class Session(SessionBase, Scope):
@@ -86,6 +86,40 @@ class Session(SessionBase, Scope):
         """
         self.info = self._transport.call(calls.rewind_session(self.session_id, operation_id))
         return self.info
+
+    def checkpoint(
+        self,
+        *,
+        labels: Mapping[str, str] | None = None,
+        verify: bool = False,
+        request_id: str | None = None,
+    ) -> checkpoint_pb2.Checkpoint:
+        """Save the state as it is committed now; return when that is durable.
+
+        `verify` has it loaded in a fresh process and compared first. What could not be saved has `FIDELITY_LOST`.
+        """
+        return self._transport.call(calls.checkpoint(self.session_id, labels, verify, request_id))
+
+    def restore(self, checkpoint_id: str, *, allow_lost: bool = False) -> checkpoint_pb2.RestoreReport:
+        """Replace the state by a checkpoint's, all or nothing; return what came back and what did not."""
+        answer = self._transport.call(calls.restore(self.session_id, checkpoint_id, allow_lost))
+        self.info = answer.session
+        return answer.report
+
+    def fork(
+        self,
+        count: int = 1,
+        *,
+        labels: Mapping[str, str] | None = None,
+        request_id: str | None = None,
+    ) -> list[Session]:
+        """Make new sessions of the state now, each in a sandbox of its own; `secret_env` is not handed on."""
+        made = self._transport.call(calls.fork_session(self.session_id, count, labels, request_id))
+        return [Session(self._transport, info, owned=True) for info in made]
+
+    def checkpoints(self, *, page_size: int = 0) -> Iterator[checkpoint_pb2.Checkpoint]:
+        """Iterate over this session's checkpoints, newest first, without what is in them."""
+        return self._transport.pages(calls.list_checkpoints(self.session_id, page_size))
 
     def refresh(self) -> session_pb2.Session:
         """Ask for the session as it is now, and return it."""

@@ -1,0 +1,75 @@
+"""Checkpoints by the Python client and the command line, against the real server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+
+import pytest
+from sandbank import AsyncClient, Client, NotFound, Session
+from sandbank.v1 import checkpoint_pb2
+
+from tests.server_process import SANDBANK, ServerProcess
+
+
+def test_a_state_is_saved_and_brought_back(client: Client, session: Session) -> None:
+    """Also in a fork; what was deleted is not found."""
+    session.run("a = [1]; b = a; lost = (n for n in ())")
+    saved = session.checkpoint(labels={"kind": "test"}, verify=True)
+    assert saved.verified
+    session.run("a.append(2)")
+    report = session.restore(saved.checkpoint_id)
+    assert [each.name for each in report.lost] == ["lost"]
+    assert session.run("[a, a is b]").value == [[1], True]
+    assert [each.checkpoint_id for each in session.checkpoints()] == [saved.checkpoint_id]
+    assert saved.checkpoint_id in [each.checkpoint_id for each in client.checkpoints()]
+    found = {each.name: each.fidelity for each in client.checkpoint(saved.checkpoint_id).variables}
+    assert found["lost"] == checkpoint_pb2.FIDELITY_LOST
+    (fork,) = session.fork()
+    with fork:
+        assert fork.run("a").value == [1]
+    with client.session(template="slim", from_checkpoint_id=saved.checkpoint_id) as other:
+        assert other.run("b").value == [1]
+    client.delete_checkpoint(saved.checkpoint_id)
+    with pytest.raises(NotFound):
+        client.checkpoint(saved.checkpoint_id)
+
+
+async def test_the_async_client_does_the_same(server: ServerProcess) -> None:
+    """Save, restore, fork, list."""
+    async with AsyncClient(server.address) as client, client.session(template="slim") as session:
+        await session.run("a = 1")
+        saved = await session.checkpoint()
+        await session.run("a = 2")
+        await session.restore(saved.checkpoint_id)
+        assert (await session.run("a")).value == 1
+        assert [each.checkpoint_id async for each in session.checkpoints()] == [saved.checkpoint_id]
+        (fork,) = await session.fork()
+        async with fork:
+            assert (await fork.run("a")).value == 1
+
+
+def test_the_command_line_makes_compares_and_deletes(server: ServerProcess, session: Session) -> None:
+    """Each command as a program sees it."""
+
+    def sandbank(*arguments: str) -> str:
+        command = [SANDBANK, *arguments, "--address", server.address]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    session.run("kept = 1; gone = 2; open('f', 'w').write('1')")
+    sandbank("checkpoints", "make", session.session_id)
+    session.run("del gone; new = 'x' * 100; open('f', 'w').write('22')")
+    sandbank("checkpoints", "make", session.session_id, "--verify")
+    listed = json.loads(sandbank("checkpoints", "list", session.session_id, "--json"))
+    new, old = (each["checkpoint_id"] for each in listed)
+    changes = json.loads(sandbank("checkpoints", "diff", old, new, "--json"))
+    assert {(each["change"], each["what"]) for each in changes} == {
+        ("removed", "gone"),
+        ("added", "new"),
+        ("changed", "./f"),
+    }
+    assert "kept" in sandbank("checkpoints", "show", new)
+    assert "restored" in sandbank("checkpoints", "restore", session.session_id, old)
+    assert session.run("gone").value == 2
+    sandbank("checkpoints", "delete", old, new)
+    assert json.loads(sandbank("checkpoints", "list", session.session_id, "--json")) == []
