@@ -15,7 +15,8 @@ seal(globals())
 
 _sleep, _getpid = time.sleep, os.getpid
 _active: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]  # noqa: SLF001
-_PAUSES_SECONDS = (*[0.0002] * 10, *[0.001] * 50)
+_SHORT_PAUSES = 10
+_PAUSES_SECONDS = (*[0.0002] * _SHORT_PAUSES, *[0.001] * 50)
 """Before another look. Most often the first is enough; on a busy machine a thread waits long for its last moment."""
 _NAMES = 100
 _NAME_LENGTH = 200
@@ -45,11 +46,12 @@ class Threads:
 
         Idle threads of known pools are sent home, to be started anew with the pool's next task. Some are on their way:
         one that has ended for Python is there for a moment longer, one of a pool that has given its result is not idle
-        yet. For these, and for those that Python does not list, this waits, 60 ms at most; once for the latter.
+        yet. For these, and for those that Python does not list, this waits, 60 ms at most; 2 ms for the latter where
+        that has not helped before.
         """
         if _count() == 1:
             return Others()
-        for pause in _PAUSES_SECONDS:
+        for look, pause in enumerate(_PAUSES_SECONDS):
             pools.send_idle_home()
             ids = _ids()
             if not ids:
@@ -59,7 +61,7 @@ class Threads:
                 waiting = native_threads.idle(ids)
                 if waiting is not None:
                     return Others(waiting=waiting)
-            if others or (not workers and ids == self._staying):
+            if others or (not workers and look >= _SHORT_PAUSES and ids == self._staying):
                 break
             _sleep(pause)
         self._staying = ids.difference(map(_number_of, list(_active.values())))
