@@ -67,7 +67,9 @@ class Session:
         self.snapshots.files_since_snapshot = self._files.since_snapshot
         readers = Readers(link, self._executor.namespace.names, _users_of(settings))
         self.snapshots.sleeper_handlers["read"] = readers.read
-        self._checkpoints = Checkpoints(link, self._executor.namespace, workspace, _users_of(settings))
+        self._checkpoints = Checkpoints(
+            link, self._executor.namespace, workspace, _users_of(settings), self._changes.ledger
+        )
         self.snapshots.sleeper_handlers.update(self._checkpoints.sleeper_handlers)
         self._board = Board(
             link,

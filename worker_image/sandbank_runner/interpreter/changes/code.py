@@ -22,6 +22,7 @@ seal(globals())
 MAIN: Final = "__main__"
 _NOT_STATE: Final = frozenset([
     "__dict__", "__weakref__", "_abc_impl", "__static_attributes__", "__firstlineno__", "__annotations_cache__",
+    "__slotnames__",
 ])  # fmt: skip
 """Parts of a class that follow from others, or are caches."""
 

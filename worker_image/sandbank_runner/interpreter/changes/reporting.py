@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from collections.abc import Callable, Collection, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from sandbank_runner.interpreter.changes import limits
 from sandbank_runner.interpreter.changes.describing import Describer
-from sandbank_runner.interpreter.changes.tracker import Difference, Tracker
+from sandbank_runner.interpreter.changes.ledger import Ledger
+from sandbank_runner.interpreter.changes.pages import thread_count
+from sandbank_runner.interpreter.changes.tracker import Tracker
 from sandbank_runner.interpreter.sealed import give_back, put_back, seal
 
 if TYPE_CHECKING:
@@ -39,58 +41,97 @@ class Wanted(NamedTuple):
         )
 
 
-_NOTHING: Final = Wanted(0, 0)
-
-
 class Changes:
     """The change reports of one session."""
 
     def __init__(self, names: dict[str, Any]) -> None:
-        self._names = names
         self._tracker = Tracker(names)
         self._describer = Describer(names)
         self._is_known = True
-        """What the tracker remembers is what the session was before the operation."""
+        """What was told last is what the session was before the operation that runs, or is to run."""
+        self._is_seen = True
+        """What was seen last is what the session is, but for what other threads do."""
+        self._was_alone = True
+        """There was one thread when the last operation ended, so there is none but that since."""
+        self.ledger = Ledger(self._look, lambda: self._is_seen and self._was_alone, self._forget)
 
     def begin(self, wanted: Wanted | None) -> None:
-        """An operation is about to begin. Where nobody looked at what the one before it did, look now."""
+        """An operation is about to begin. Where none was reported of the one before it, that is not this one's."""
         if wanted is not None and not self._is_known:
+            self.ledger.note(self._look() or ())
+            _undisturbed(self._tracker.report)
             self._is_known = True
-            self._report(self._tracker.compare, _NOTHING)
-
-    def forget(self) -> None:
-        """The variables were changed by something that is nobody's to report."""
-        self._is_known = False
 
     def end(self, wanted: Wanted | None) -> dict[str, Any]:
         """An operation has ended: return ``changes`` and ``changes_truncated``, nothing where no report is wanted."""
+        self._is_seen = False
         if wanted is None:
             self._is_known = False
+            self._was_alone = _is_alone()
             return {}
-        return self._report(self._tracker.compare, wanted)
+        self._was_alone = self._look() is not None
+        return self._told(wanted)
 
     def end_beside(
         self, wanted: Wanted | None, operation: NamespaceOperation, *, others: bool
     ) -> dict[str, Any]:
         """Do the same for a namespace operation. While ``others`` run, only what it is known to have touched counts."""
-        if wanted is None:
-            self._is_known = False
-            return {}
-        if not others:
+        if wanted is None or not others:
             return self.end(wanted)
         touched = {*operation.touched, *operation.mutated, *operation.written}
-        return self._report(lambda: self._tracker.compare_some(touched), wanted)
+        self._is_seen = self._was_alone = False  # what else it may have changed is not looked for now
+        return self._look_at(touched, wanted)
 
-    def _report(self, compare: Callable[[], list[Difference]], wanted: Wanted) -> dict[str, Any]:
+    def bound(self, name: str, characters: int) -> dict[str, Any] | None:
+        """Return the change that binding a name from outside has made, None where it has made none."""
+        told = self._look_at([name], Wanted(1, characters))["changes"]
+        return told[0] if told else None
+
+    def _forget(self) -> None:
+        self._is_known = self._is_seen = False
+
+    def _look_at(self, names: Iterable[str], wanted: Wanted) -> dict[str, Any]:
         try:
-            return _undisturbed(lambda: self._told(compare(), wanted))
-        except Exception:  # an audit hook of the user's forbids to look; or there is no memory left
-            self._is_known = False
-            return {"changes": [], "changes_truncated": True}
+            _undisturbed(lambda: self._tracker.look_at(names))
+        except Exception:
+            return self._failed()
+        return self._told(wanted)
 
-    def _told(self, found: list[Difference], wanted: Wanted) -> dict[str, Any]:
-        told = [self._describer.describe(each, wanted.characters) for each in found[: wanted.changes]]
-        return {"changes": told, "changes_truncated": len(found) > wanted.changes}
+    def _told(self, wanted: Wanted) -> dict[str, Any]:
+        def describe() -> dict[str, Any]:
+            found = self._tracker.report()
+            self.ledger.note(difference.name for difference in found)
+            told = [self._describer.describe(each, wanted.characters) for each in found[: wanted.changes]]
+            return {"changes": told, "changes_truncated": len(found) > wanted.changes}
+
+        try:
+            return _undisturbed(describe)
+        except Exception:
+            return self._failed()
+
+    def _failed(self) -> dict[str, Any]:
+        """Tell that nothing can be told: an audit hook of the user's forbids to look, or there is no memory left."""
+        self._is_seen = self._is_known = False
+        self.ledger.lose_count()
+        return {"changes": [], "changes_truncated": True}
+
+    def _look(self) -> Collection[str] | None:
+        """Return the names that have changed since the last look, None where others may be changing them now."""
+        alone = _is_alone()
+        try:
+            found = set() if self._is_seen and alone else _undisturbed(self._tracker.look)
+        except Exception:
+            self._is_seen = False
+            return None
+        self._is_seen = alone
+        return found if alone else None
+
+
+def _is_alone() -> bool:
+    try:
+        return thread_count() == 1
+    except OSError:
+        return False
 
 
 def _undisturbed(work: Callable[[], _T]) -> _T:

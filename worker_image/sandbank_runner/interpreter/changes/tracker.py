@@ -59,36 +59,41 @@ class Around:
 
 
 class Tracker:
-    """The states of one namespace's variables, as they were when they were last looked at."""
+    """The states of one namespace's variables, as they were when they were last looked at, and when last reported."""
 
     def __init__(self, names: dict[str, Any]) -> None:
         self._names = names
-        self._states: dict[str, State] = {}
+        self._seen: dict[str, State] = {}
+        self._told: dict[str, State] = {}
+        self._touched: set[str] = set()
+        """Names whose state was taken anew since the last report, and those that are gone."""
 
-    def compare(self) -> list[Difference]:
-        """Return what is different from the last time, and remember it as it is now."""
-        found, self._states = self._differences(self._states, _shown(self._names))
-        return found
+    def look(self) -> set[str]:
+        """Take the states of all variables; return the names that have changed since the last look."""
+        return {each.name for each in self._look(_shown(self._names), self._seen)}
 
-    def compare_some(self, names: Iterable[str]) -> list[Difference]:
-        """Do the same for some names only: others are being changed at this moment."""
+    def look_at(self, names: Iterable[str]) -> None:
+        """Take the states of some variables: others are being changed at this moment."""
         wanted = frozenset(names)
-        shown = {name: value for name, value in _shown(self._names).items() if name in wanted}
-        before = {name: state for name, state in self._states.items() if name in wanted}
-        found, after = self._differences(before, shown)
-        rest = {name: state for name, state in self._states.items() if name not in wanted}
-        self._states = {**rest, **after}
+        seen = self._seen
+        self._look(
+            {name: value for name, value in _shown(self._names).items() if name in wanted},
+            {name: state for name, state in seen.items() if name in wanted},
+        )
+        self._seen = {**{name: state for name, state in seen.items() if name not in wanted}, **self._seen}
+
+    def report(self) -> list[Difference]:
+        """Return what is different from the last report, as far as it was looked at, by name."""
+        touched, self._touched = self._touched, set()
+        found = _differences(touched, self._told, self._seen)
+        self._told = self._seen
         return found
 
-    def _differences(
-        self, before: dict[str, State], now: dict[str, Any]
-    ) -> tuple[list[Difference], dict[str, State]]:
-        """Compare values with states from before; return the differences by name, and the states now."""
+    def _look(self, now: dict[str, Any], before: dict[str, State]) -> list[Difference]:
         around = Around(self._names, Memory())
         last = _monotonic() + REPORT_SECONDS
         after: dict[str, State] = {}
-        found: list[Difference] = []
-        alike: list[str] = []
+        touched = {name for name in before if name not in now}
         for name, value in now.items():
             old = before.get(name)
             key = identity(type(value))
@@ -96,30 +101,36 @@ class Tracker:
                 if old is not None and old.atom is value and not old.type_name:
                     after[name] = old
                     continue
-                new = state_of_atom(value, key)
+                after[name] = state_of_atom(value, key)
             else:
-                new = state_of(value, around, min(_monotonic() + VARIABLE_SECONDS, last))
-            after[name] = new
-            if old is None:
-                found.append(Difference(name, Kind.ADDED, None, new))
-            elif not equal(old, new) or new.unsure or old.unsure:
-                found.append(Difference(name, Kind.MODIFIED, old, new, _detail(new.unsure or old.unsure)))
+                after[name] = state_of(value, around, min(_monotonic() + VARIABLE_SECONDS, last))
+            touched.add(name)
+        self._seen = after
+        self._touched |= touched
+        return _differences(touched, before, after)
+
+
+def _differences(names: Iterable[str], before: dict[str, State], after: dict[str, State]) -> list[Difference]:
+    found: list[Difference] = []
+    alike: list[str] = []
+    for name in names:
+        old, new = before.get(name), after.get(name)
+        if new is None:
+            if old is not None:
+                found.append(Difference(name, Kind.REMOVED, old, None))
+        elif old is None:
+            found.append(Difference(name, Kind.ADDED, None, new))
+        elif old is not new:
+            unsure = new.unsure or old.unsure
+            if unsure or not equal(old, new):
+                found.append(Difference(name, Kind.MODIFIED, old, new, _detail(unsure)))
             else:
                 alike.append(name)
-        found += [
-            Difference(
-                name,
-                Kind.MODIFIED,
-                before[name],
-                after[name],
-                _SHARING,
-            )
-            for name in sharing.changed(alike, before, after)
-        ]
-        found += [
-            Difference(name, Kind.REMOVED, old, None) for name, old in before.items() if name not in after
-        ]
-        return sorted(found, key=_name), after
+    found += [
+        Difference(name, Kind.MODIFIED, before[name], after[name], _SHARING)
+        for name in sharing.changed(alike, before, after)
+    ]
+    return sorted(found, key=_name)
 
 
 def _shown(names: dict[str, Any]) -> dict[str, Any]:
