@@ -41,8 +41,8 @@ def start(template: Template, tmp_path: Path) -> Iterator[Callable[..., Interpre
     started: list[Interpreter] = []
 
     def start(origin: Template = template, **settings: Any) -> Interpreter:
-        workspace = tmp_path / f"workspace-{len(started)}"
-        workspace.mkdir()
+        workspace = settings.pop("workspace", None) or tmp_path / f"workspace-{len(started)}"
+        workspace.mkdir(exist_ok=True)
         started.append(Interpreter(origin, workspace, **settings))
         return started[-1]
 

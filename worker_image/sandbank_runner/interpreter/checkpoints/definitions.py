@@ -28,12 +28,12 @@ _MARSHAL: Final = 2
 _Slot, _GetSet = types.MemberDescriptorType, types.GetSetDescriptorType
 _FIRST: Final = (_Function, staticmethod, classmethod, property)
 """Attributes that a class has before its others are loaded: instances among these may need its methods."""
-_LEFT_OUT: Final = frozenset(["__dict__", "__weakref__", "_abc_impl"])
+_LEFT_OUT: Final = frozenset(["__dict__", "__weakref__", "_abc_impl", "__slotnames__"])
 _AT_ONCE: Final = ("__module__", "__doc__")
 _qualified_name: Any = type.__dict__["__qualname__"].__get__
 _own_name: Any = type.__dict__["__name__"].__get__
 _own_bases: Any = type.__dict__["__bases__"].__get__
-_OPTIONS = ("__type_params__",)
+_OPTIONS = ("__annotations__", "__type_params__")
 
 
 class _Sample(ctypes.Structure):
@@ -82,7 +82,6 @@ class Definitions:
             "__module__": function.__module__,
             "__doc__": function.__doc__,
             "__qualname__": function.__qualname__,
-            "__annotations__": function.__annotations__,
         }
         for option in _OPTIONS:
             if getattr(function, option, None):
@@ -103,22 +102,25 @@ class Definitions:
         slots = [
             name for name, value in contents.items() if type(value) is _Slot and value.__objclass__ is kind
         ]
-        at_once = {name: contents.pop(name) for name in _AT_ONCE if name in contents}
+        kept = {
+            name: value for name, value in contents.items() if name not in _LEFT_OUT and name not in slots
+        }
+        first = {name: value for name, value in kept.items() if type(value) in _FIRST}
+        rest = {name: value for name, value in kept.items() if name not in first}
+        names, later = _in_order(contents, kept)
+        at_once = {name: kept[name] if name in _AT_ONCE else None for name in names}
         at_once["__qualname__"] = _qualified_name(kind)
-        order = [name for name in contents if name not in _LEFT_OUT and name not in slots]
-        first = {name: contents[name] for name in order if type(contents[name]) in _FIRST}
-        rest = {name: contents[name] for name in order if name not in first}
-        if "__slots__" in contents:
+        if "__slots__" in kept:
             at_once["__slots__"] = (
                 *slots,
                 *(name for name in ("__dict__", "__weakref__") if type(contents.get(name)) is _GetSet),
             )
         if not _is_made_by_type(meta):
-            made = {name for name, value in rest.items() if type(value) is _Field}
-            names = {name: value for name, value in {**at_once, **first, **rest}.items() if name not in made}
-            return rebuild.make_closed_class, (_own_name(kind), _own_bases(kind), names)
-        arguments = (meta, _own_name(kind), _own_bases(kind), at_once)
-        state = (Step(rebuild.add_members, kind, first), rest, order, registered_with(kind))
+            members = {name: value for name, value in kept.items() if type(value) is not _Field}
+            members.update((name, at_once[name]) for name in ("__qualname__", "__slots__") if name in at_once)
+            return rebuild.make_closed_class, (_own_name(kind), _own_bases(kind), members)
+        arguments = (meta, _own_name(kind), _own_bases(kind), at_once, later)
+        state = (Step(rebuild.add_members, kind, first), rest, registered_with(kind))
         return rebuild.make_class, arguments, state, None, None, rebuild.fill_class
 
 
@@ -152,6 +154,22 @@ _PLAIN: Final[dict[int, Any]] = {
     identity(object): lambda _: (),
 }
 # fmt: on
+
+
+def _in_order(contents: dict[str, Any], kept: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """Return the attributes that a class had from its body, and those that were set later, each in their order.
+
+    Between them lie those that every class makes itself.
+    """
+    names = [*contents]
+    for at, (name, value) in enumerate(contents.items()):
+        if name not in kept or (name == "__doc__" and value is None):
+            return [each for each in names[:at] if each in kept], [
+                each
+                for each in names[at:]
+                if each in kept and (each != "__doc__" or contents[each] is not None)
+            ]
+    return names, []
 
 
 def _contents(cell: types.CellType) -> tuple[Any, ...]:

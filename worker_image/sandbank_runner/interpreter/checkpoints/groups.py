@@ -10,6 +10,7 @@ from sandbank_runner.interpreter.checkpoints.graph import Graph
 from sandbank_runner.interpreter.checkpoints.plan import Group, plan
 from sandbank_runner.interpreter.checkpoints.rules import NeedsFirst
 from sandbank_runner.interpreter.checkpoints.saving import Saved, Saver
+from sandbank_runner.interpreter.checkpoints.verifying import digests
 from sandbank_runner.interpreter.reading.kinds import type_name
 from sandbank_runner.interpreter.sealed import seal
 
@@ -49,6 +50,7 @@ class Groups:
             saver.took(group, base.lost_in(group.id))
             self._connection.say("group", id=group.id, kept=True)
             return
+        known = digests(self._graph.anchors.names, group.names) if base.digests else {}
         while True:
             try:
                 saved = saver.save(group)
@@ -56,14 +58,14 @@ class Groups:
                 self._say_first(str(needed))
             else:
                 break
-        self._tell(group, saved)
+        self._tell(group, saved, known)
 
     def _say_first(self, name: str) -> None:
         self._say(self._homes[name])
         if name not in self._saver.saved:  # it is being saved itself
             self._saver.forbid(name)
 
-    def _tell(self, group: Group, saved: Saved) -> None:
+    def _tell(self, group: Group, saved: Saved, known: dict[str, str]) -> None:
         graph = self._graph
         self._connection.say(
             "group",
@@ -75,7 +77,7 @@ class Groups:
                     "size": saved.sizes.get(name, 0),
                     "fidelity": LOST if name in saved.lost else EXACT,
                     "reason": saved.lost.get(name, ""),
-                    "digest": "",
+                    "digest": known.get(name, ""),
                     "shares": group.shares[name],
                     "begins": saved.begins.get(name),
                 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 import sys
 from typing import Any
@@ -26,7 +25,7 @@ class Laid:
         for name in os.listdir(workspace):
             if name.startswith(LAID):  # of a restore that was broken off
                 self._remove(name)
-        self._name = LAID + secrets.token_hex(4)
+        self._name = LAID + os.urandom(4).hex()
         self._home = f"{workspace}/{self._name}"
         os.mkdir(self._home, 0o700)
         self.top = f"{self._home}/new"

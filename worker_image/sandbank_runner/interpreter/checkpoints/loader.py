@@ -20,6 +20,7 @@ from sandbank_runner.interpreter.checkpoints.unpickling import (
     take,
 )
 from sandbank_runner.interpreter.checkpoints.unsavable import brief
+from sandbank_runner.interpreter.checkpoints.verifying import digests
 from sandbank_runner.interpreter.link import Link
 from sandbank_runner.interpreter.sealed import seal
 
@@ -99,6 +100,8 @@ class Loader:
             self._laid.lay(connection, files)
             _enter(ambient.directory_of(state, self._laid.top), self._laid.top)
             workspace = self._laid.top
+        else:
+            _enter(ambient.directory_of(state, workspace), workspace)
         ambient.search_in(state, workspace, self._surroundings.path)
         loading = Loading(connection, self._surroundings, allow_lost=begin.get("allow_lost") is True)
         collecting = gc.isenabled()
@@ -109,12 +112,13 @@ class Loader:
         finally:
             if collecting:
                 gc.enable()
+        differing = loading.differing(groups) if verify else []
         ambient.search_in(state, self._surroundings.workspace, self._surroundings.path)
         ambient.restore(state, self._surroundings)
         if self._laid is not None:
             self._laid.settle_modules()
         lost = [{"name": name, "reason": reason} for name, reason in loading.lost.items()]
-        connection.say("loaded", variables=loading.restored, lost=lost, differing=[])
+        connection.say("loaded", variables=loading.restored, lost=lost, differing=differing)
         checkpoint = begin.get("checkpoint_id")
         if isinstance(checkpoint, str):
             self._ledger.restored(checkpoint)
@@ -183,6 +187,18 @@ class Loading:
             else:
                 self.restored.append(name)
         buffers.skip_to(len(group["buffers"]))
+
+    def differing(self, groups: list[dict[str, Any]]) -> list[str]:
+        """Return the variables that are not what was saved, as far as that can be told."""
+        found = []
+        for group in groups:
+            saved = {variable["name"]: variable["digest"] for variable in group["variables"]}
+            exact = [variable["name"] for variable in group["variables"] if variable["fidelity"] == "EXACT"]
+            now = digests(self._namespace.names, exact)
+            found += [
+                name for name, digest in now.items() if digest and saved[name] and digest != saved[name]
+            ]
+        return found
 
     def _excuse(self, name: str, error: BaseException) -> str:
         if isinstance(error, MissingPackage):

@@ -18,7 +18,7 @@ seal(globals())
 
 _Function, _Cell, _Module = types.FunctionType, types.CellType, types.ModuleType
 _new_type: Any = type.__new__
-_set_on_type, _delete_on_type = type.__setattr__, type.__delattr__
+_set_on_type = type.__setattr__
 _loads = marshal.loads
 _abc_init: Any = vars(_abc)["_abc_init"]
 _abc_register: Any = vars(_abc)["_abc_register"]
@@ -56,15 +56,21 @@ def fill_function(
         fill_cell(cell, contents)
     for name, value in own.items():
         setattr(function, name, value)
-    function.__dict__.update(attributes)
+    if attributes:
+        function.__dict__.update(attributes)
 
 
 def _nothing(*_: Any, **__: Any) -> None:
     """Stand for ``__init_subclass__``, which had its say when the class was first made."""
 
 
-def make_class(meta: type, name: str, bases: tuple[type, ...], names: dict[str, Any]) -> type:
-    """Return a class that has no more than what cannot be given to it later. No code of the user's is called."""
+def make_class(
+    meta: type, name: str, bases: tuple[type, ...], names: dict[str, Any], later: list[str]
+) -> type:
+    """Return a class that has no more than what cannot be given to it later. No code of the user's is called.
+
+    ``names``, and behind them ``later``, are the attributes in their order.
+    """
     muted: list[tuple[type, Any]] = []
     for base in bases:
         for ancestor in mro_of(base):
@@ -82,6 +88,8 @@ def make_class(meta: type, name: str, bases: tuple[type, ...], names: dict[str, 
     finally:
         for ancestor, hook in muted:
             _set_on_type(ancestor, _NAMESPACES, hook)
+    for each in later:
+        _set_on_type(made, each, None)
     if _is_abstract(meta):
         _abc_init(made)
     return made
@@ -98,27 +106,14 @@ def add_members(made: type, members: dict[str, Any]) -> None:
         _set_on_type(made, name, value)
 
 
-def fill_class(made: type, state: tuple[Any, dict[str, Any], list[str], tuple[type, ...]]) -> None:
-    """Give a class the rest of its attributes, in ``order``, and the classes registered with it."""
-    _, members, order, registered = state
-    present = contents_of(made)
-    for name in order:
-        if name in members:
-            _set_on_type(made, name, members[name])
-        elif name in present and name not in _FIXED and type(present[name]) not in _SLOTS:
-            value = present[name]  # functions came first; they take their place in the order
-            _delete_on_type(made, name)
-            _set_on_type(made, name, value)
+def fill_class(made: type, state: tuple[Any, dict[str, Any], tuple[type, ...]]) -> None:
+    """Give a class the rest of its attributes, and the classes registered with it."""
+    _, members, registered = state
+    add_members(made, members)
     if _is_abstract(type(made)):
         _abc_init(made)
         for each in registered:
             _abc_register(made, each)
-
-
-_FIXED: Final = frozenset(
-    ["__dict__", "__weakref__", "__module__", "__qualname__", "__slots__", "__doc__", "_abc_impl"]
-)
-_SLOTS: Final = (types.MemberDescriptorType, types.GetSetDescriptorType)
 
 
 def _is_abstract(meta: type) -> bool:
@@ -212,13 +207,15 @@ def weak(referent: Any) -> Any:
 
 
 def fill_weak(container: Any, items: Any) -> None:
-    """Give a weak container its items."""
+    """Give a weak container its items and its remarks about them."""
+    items, attributes = items
     if isinstance(container, weakref.WeakSet):
         for item in items:
             container.add(item)
     else:
         for key, value in items:
             container[key] = value
+    container.__dict__.update(attributes)
 
 
 def fill_error(error: BaseException, state: tuple[Any, ...]) -> None:

@@ -239,19 +239,20 @@ class Rules:
         items = list(container)
         for item in items:
             self._must_be_held(item)
-        return weakref.WeakSet, (), items, None, None, rebuild.fill_weak
+        return weakref.WeakSet, (), (items, {}), None, None, rebuild.fill_weak
 
     def _weak_keys(self, container: Any) -> Any:
         items = list(container.items())
         for key, _ in items:
             self._must_be_held(key)
-        return weakref.WeakKeyDictionary, (), items, None, None, rebuild.fill_weak
+        remarks = {"_dirty_len": vars(container).get("_dirty_len", False)}
+        return weakref.WeakKeyDictionary, (), (items, remarks), None, None, rebuild.fill_weak
 
     def _weak_values(self, container: Any) -> Any:
         items = list(container.items())
         for _, value in items:
             self._must_be_held(value)
-        return weakref.WeakValueDictionary, (), items, None, None, rebuild.fill_weak
+        return weakref.WeakValueDictionary, (), (items, {}), None, None, rebuild.fill_weak
 
 
 _OF_A_MODULE: Final = frozenset(["__builtins__", "__loader__", "__spec__"])

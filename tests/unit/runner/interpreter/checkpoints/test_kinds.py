@@ -6,18 +6,27 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.unit.runner.interpreter.checkpoints.zoo import EXACT, LOST
 from tests.unit.runner.interpreter.checkpoints.plane import Plane
+from tests.unit.runner.interpreter.checkpoints.zoo import EXACT, LOST
 from tests.unit.runner.interpreter.harness import Interpreter
 
 
 @pytest.mark.parametrize(("make", "holds"), EXACT.values(), ids=EXACT)
 def test_exact(
-    interpreter: Interpreter, transfer: Callable[[Interpreter], Interpreter], make: str, holds: str
+    interpreter: Interpreter,
+    plane: Plane,
+    start: Callable[..., Interpreter],
+    transfer: Callable[[Interpreter], Interpreter],
+    make: str,
+    holds: str,
 ):
-    """It is as it was, in the session that made it and in the one that it was restored into."""
+    """It is as it was, in the session that made it and in the one that it was restored into, and digests say so."""
     interpreter.ok(make)
     assert interpreter.ok(f"bool({holds})").text == "True"
+    manifest = plane.checkpoint(interpreter, digests=True)
+    verified = plane.load(start(workspace=interpreter.workspace), manifest, verify=True)
+    assert verified.ok, verified
+    assert verified.said["differing"] == []
     restored = transfer(interpreter)
     assert restored.ok(f"bool({holds})").text == "True"
     again = transfer(restored)

@@ -1,4 +1,4 @@
-"""Modules, the standard library, and what belongs to the process. Code that makes them, and an expression that is true where they are as they were."""
+"""Modules, the standard library and the process: code that makes them, and what is true where they are as they were."""
 
 from __future__ import annotations
 

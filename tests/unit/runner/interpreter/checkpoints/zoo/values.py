@@ -1,4 +1,4 @@
-"""Values of builtin types, and what they share. Code that makes them, and an expression that is true where they are as they were."""
+"""Values of builtin types and what they share: code that makes them, and what is true where they are as before."""
 
 from __future__ import annotations
 
