@@ -68,7 +68,12 @@ class Session:
         readers = Readers(link, self._executor.namespace.names, _users_of(settings))
         self.snapshots.sleeper_handlers["read"] = readers.read
         self._checkpoints = Checkpoints(
-            link, self._executor.namespace, workspace, _users_of(settings), self._changes.ledger
+            link,
+            self._executor.namespace,
+            workspace,
+            _users_of(settings),
+            self._changes.ledger,
+            placed=self._files.refresh,
         )
         self.snapshots.sleeper_handlers.update(self._checkpoints.sleeper_handlers)
         self._board = Board(

@@ -24,21 +24,3 @@ class Ledger(Protocol):
 
     def restored(self, checkpoint_id: str) -> None:
         """Count from a checkpoint that was just loaded."""
-
-
-class NoLedger:
-    """Knows nothing: every checkpoint is a whole one."""
-
-    base = ""
-
-    def names(self) -> None:
-        """Return that nobody knows."""
-
-    def begin(self, checkpoint_id: str) -> None:
-        """Take no note."""
-
-    def ended(self, checkpoint_id: str, durable: bool) -> None:
-        """Take no note."""
-
-    def restored(self, checkpoint_id: str) -> None:
-        """Take no note."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 from sandbank_runner.interpreter.checkpoints import ambient
@@ -43,10 +44,13 @@ class Refused(Exception):
 class Loader:
     """Loads once, into the interpreter that it is made in."""
 
-    def __init__(self, link: Link, surroundings: Surroundings, ledger: Ledger) -> None:
+    def __init__(
+        self, link: Link, surroundings: Surroundings, ledger: Ledger, placed: Callable[[], None]
+    ) -> None:
         self._link = link
         self._surroundings = surroundings
         self._ledger = ledger
+        self._placed = placed
         self._laid: Laid | None = None
         self._state: dict[str, Any] = {}
 
@@ -83,6 +87,7 @@ class Loader:
         except BaseException as error:
             self._link.send({"type": "place_refused", "message": brief(error)})
             return
+        self._placed()
         self._link.send({"type": "placed"})
 
     def _load(self, connection: Connection) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from sandbank_runner.interpreter.checkpoints.forking import Writers
-from sandbank_runner.interpreter.checkpoints.ledger import Ledger, NoLedger
+from sandbank_runner.interpreter.checkpoints.ledger import Ledger
 from sandbank_runner.interpreter.checkpoints.loader import Loader
 from sandbank_runner.interpreter.checkpoints.surroundings import Surroundings
 from sandbank_runner.interpreter.link import Link
@@ -27,12 +27,13 @@ class Checkpoints:
         namespace: Namespace,
         workspace: str,
         users: tuple[int, int] | None,
-        ledger: Ledger | None = None,
+        ledger: Ledger,
+        placed: Callable[[], None],
     ) -> None:
+        """``placed`` is called when restored files have taken the place of the workspace's."""
         self._surroundings = Surroundings(namespace, workspace)
-        known = ledger or NoLedger()
-        writers = Writers(link, self._surroundings, users, known)
-        loader = Loader(link, self._surroundings, known)
+        writers = Writers(link, self._surroundings, users, ledger)
+        loader = Loader(link, self._surroundings, ledger, placed)
         self.handlers: dict[str, Handler] = {
             "checkpoint": writers.checkpoint,
             "checkpoint_ended": writers.ended,
