@@ -10,7 +10,7 @@ import contextlib
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from sandbank_runner.v1 import runner_pb2
@@ -27,10 +27,12 @@ from sandbank_server.checkpoints.transfer import (
     take_in,
 )
 from sandbank_server.errors import (
+    CheckpointCorruptError,
     CheckpointIncompatibleError,
     DomainError,
     SessionBusyError,
     TooLargeError,
+    WorkspaceFullError,
 )
 from sandbank_server.runners.checks import line_of
 from sandbank_server.runners.frames import RunnerViolation
@@ -45,6 +47,11 @@ STATE_SECONDS = 600
 """How long writing or loading a state may take in the sandbox."""
 
 _ANSWER_SECONDS = STATE_SECONDS + 60.0
+
+_REFUSALS: Final[dict[str, type[DomainError]]] = {
+    error.reason: error
+    for error in (CheckpointCorruptError, CheckpointIncompatibleError, TooLargeError, WorkspaceFullError)
+}
 
 _T = TypeVar("_T")
 
@@ -204,7 +211,7 @@ def _failure(error: Exception) -> DomainError:
         # Who speaks on the connection is code of the user's: that costs this request, not the session.
         return SessionBusyError("the sandbox did not keep to the protocol of states", retry_delay=1.0)
     if isinstance(error, RequestFailed):
-        if error.reason in ("CHECKPOINT_INCOMPATIBLE", "TOO_LARGE", "SESSION_BUSY"):
+        if error.reason in _REFUSALS or error.reason == "SESSION_BUSY":
             return _refused(error.reason, error.message)
         return refusal(error)
     return SessionBusyError("the sandbox did not answer; try again", retry_delay=0.5)
@@ -212,8 +219,5 @@ def _failure(error: Exception) -> DomainError:
 
 def _refused(reason: str, message: str) -> DomainError:
     text = line_of(message, 500) or "the sandbox gave no reason"
-    if reason == "CHECKPOINT_INCOMPATIBLE":
-        return CheckpointIncompatibleError(text)
-    if reason == "TOO_LARGE":
-        return TooLargeError(text)
-    return SessionBusyError(text, retry_delay=0.5)
+    known = _REFUSALS.get(reason)
+    return SessionBusyError(text, retry_delay=0.5) if known is None else known(text)
