@@ -14,9 +14,11 @@ from collections.abc import Iterator, Mapping
 CONTROL_C, CONTROL_D = "\x03", "\x04"
 SECONDS = 30.0
 
-# In the child: a session of its own, whose controlling terminal is its standard input.
+# In the child: a session of its own, whose controlling terminal is its standard input, and Ctrl-C as a shell leaves it:
+# whoever runs the tests in the background may have had it ignored.
 _TAKE_TERMINAL = (
-    "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "import fcntl, os, signal, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+    "signal.signal(signal.SIGINT, signal.SIG_DFL);"
     "os.execv(sys.argv[1], sys.argv[1:])"
 )
 

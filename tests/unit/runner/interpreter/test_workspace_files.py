@@ -73,7 +73,11 @@ def test_too_many_changes_are_cut(interpreter: Interpreter):
     done = interpreter.ok("for n in range(1100): open(f'{n:04}', 'w').close()")
     assert done.header["files"] == [[f"{n:04}", ADDED] for n in range(1000)]
     assert done.header["files_truncated"] is True
-    assert files(interpreter.ok("1")) == []
+    looked = False
+    while not looked:  # where a look was slow, the next ones are put off and say so
+        done = interpreter.ok("1")
+        assert done.header["files"] == []
+        looked = not done.header["files_truncated"]
 
 
 def test_long_paths_are_cut(interpreter: Interpreter):
