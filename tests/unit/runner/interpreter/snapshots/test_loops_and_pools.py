@@ -195,11 +195,14 @@ def test_a_pool_that_user_code_has_changed_is_only_named(timeline: Timeline) -> 
 
 
 def test_the_monitor_of_progress_bars_goes_home(timeline: Timeline) -> None:
-    """The thread that the first one starts would stay for ever."""
-    pytest.importorskip("tqdm")
+    """The thread that the first one starts would stay for ever; its lock between processes is named."""
     use = "from tqdm import tqdm\nimport threading\nfor _ in tqdm(range(3)): pass\nlen(threading.enumerate())"
     assert timeline.ok(use).text == "2"
-    thaw(timeline, use)
+    snapshot = timeline.snapshot()
+    assert timeline.ok(use).text == "2"
+    awake = timeline.rollback(snapshot)
+    named = [name for warning in awake["warnings"] for name in warning["names"]]
+    assert all(name.startswith("/dev/shm/sem.") for name in named), awake
     assert timeline.ok(use).text == "2"
 
 
