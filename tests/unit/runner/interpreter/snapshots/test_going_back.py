@@ -152,7 +152,7 @@ def test_many_generations_leak_nothing(timeline: Timeline, turns: int) -> None:
         return len(list((root / "fd").iterdir())), pages * os.sysconf("SC_PAGESIZE")
 
     for turn in range(turns):
-        if turn == 20:  # after that all is warm
+        if turn == 100:  # after that all is warm, what the reports of changes remember too
             descriptors, memory = used()
         snapshot = timeline.snapshot()
         timeline.ok("n += 1; data[n % 1000] = n")
