@@ -11,7 +11,7 @@ from sandbank_runner.supervisor.interpreter_messages import BadMessage, escaped
 
 LONGEST_PREVIEW = 2000
 """Characters; a page of the longest still fits a frame."""
-NOT_SERIALIZABLE = "this server does not make checkpoints yet"
+NOT_SERIALIZABLE = "not tried by a read: a checkpoint tells what it could save"
 """Why no variable can be saved."""
 
 _NAME_CHARACTERS = 1000
