@@ -11,7 +11,7 @@ PYTEST := $(PYTHON) -m pytest
 # So that what a person typed by hand elsewhere does not reach the tests.
 unexport PYTHONPATH
 
-.PHONY: help setup engine image demo run up down test test-long check fix bench protos lock clean
+.PHONY: help setup engine image demo run up down test test-long lint check fix bench protos lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,13 +55,15 @@ test-long: setup ## run the long tests too
 	$(SANDBANK) templates build
 	$(PYTEST)
 
-check: setup ## format, lint, types, protos, architecture, unit and contract tests that need no engine
+lint: setup ## format, lint, types, protos, architecture
 	@.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	scripts/protos --check
-	$(PYTEST) -q -m "not long and not engine and not postgres" tests/unit tests/contract
+
+check: lint ## what `make lint` does, and the unit and contract tests that need no engine
+	@$(PYTEST) -q -m "not long and not engine and not postgres" tests/unit tests/contract
 
 fix: setup ## format and mend what can be mended
 	@.venv/bin/ruff check --fix .

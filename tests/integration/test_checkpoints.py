@@ -207,17 +207,25 @@ def test_a_killed_sandbox_costs_what_came_after_the_checkpoint(server: ServerPro
 
 
 def test_nothing_acknowledged_is_lost_under_synchronous(server: ServerProcess, api: Api) -> None:
-    """Finished carries the checkpoint that covers it, and a kill right after it takes nothing away."""
+    """Operations, commits and uploads: a kill right after each was answered takes nothing away."""
     session_id = create(api, checkpoint_policy=session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS)
     run(api, session_id, "n = 0")
     for _ in range(5):
         assert run(api, session_id, "n += 1").durable_checkpoint_id
+    begin = execution_pb2.BeginTransactionRequest(session_id=session_id)
+    transaction_id = api.execution.BeginTransaction(begin).transaction.transaction_id
+    member = execution_pb2.ExecuteRequest(session_id=session_id, code="n += 1", transaction_id=transaction_id)
+    api.execution.Run(execution_pb2.RunRequest(execute=member))
+    fields = {"session_id": session_id, "transaction_id": transaction_id}
+    api.execution.CommitTransaction(execution_pb2.CommitTransactionRequest(**fields))
     with Client(server.address) as client:
         wait_ready(client, "slim", 2)
+        client.attach(session_id).files.upload(b"up", "uploaded")
     kill_sandbox(server, get(api, session_id).sandbox_id)
     wait_recovered(api, session_id)
-    assert text(api, session_id, "n") == "5"
-    assert list(get(api, session_id).last_recovery.lost_operation_ids) == []
+    assert text(api, session_id, "[n, open('uploaded').read()]") == "[6, 'up']"
+    recovery = get(api, session_id).last_recovery
+    assert (list(recovery.lost_operation_ids), list(recovery.lost_files)) == ([], [])
     api.sessions.DeleteSession(session_pb2.DeleteSessionRequest(session_id=session_id))
 
 

@@ -76,6 +76,7 @@ class SessionFiles:
                 await self._send(transfer, chunks)
             entry = check_entry((await transfer.answer()).info)
         self._session.operations.log.upload(posixpath.normpath(header.path))
+        await self._session.changed_outside()
         return entry
 
     @staticmethod
@@ -120,12 +121,15 @@ class SessionFiles:
         async with self._transfer(path) as transfer:
             await transfer.ask(delete=runner_pb2.FileRequest.Delete(path=path, recursive=recursive))
         self._session.operations.log.remove_files(posixpath.normpath(path))
+        await self._session.changed_outside()
 
     async def make_directory(self, path: str) -> runner_pb2.FileEntry:
         """Make a directory and its parents."""
         async with self._transfer(path) as transfer:
             request = runner_pb2.FileRequest.MakeDirectory(path=path)
-            return check_entry((await transfer.ask(make_directory=request)).info)
+            entry = check_entry((await transfer.ask(make_directory=request)).info)
+        await self._session.changed_outside()
+        return entry
 
     @contextlib.asynccontextmanager
     async def _transfer(self, path: str) -> AsyncIterator[FileTransfer]:

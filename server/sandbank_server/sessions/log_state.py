@@ -49,6 +49,11 @@ class LogState:
         return self._files.names
 
     @property
+    def newest_upload(self) -> int:
+        """The number of the newest file that came in."""
+        return self._files.newest
+
+    @property
     def last_lost_files(self) -> list[str]:
         """The files of the newest loss."""
         return self._files.last_lost
@@ -105,7 +110,8 @@ class LogState:
         entry.rank = self._finished
         entry.finished = entry.started = True
 
-    def _cover(self, operation_id: str, checkpoint_id: str) -> None:
+    def _cover(self, operation_id: str, checkpoint_id: str, uploads: int) -> None:
+        self._files.save(checkpoint_id, uploads)
         rank = self.rank_of(operation_id)
         if not self._covers or rank > self._covers[-1][0]:
             self._covers.append((rank, checkpoint_id))
@@ -207,7 +213,7 @@ class LogState:
         elif kind == "r":
             self._mark_reset()
         elif kind == "c":
-            self._cover(name, str(fields["cp"]))
+            self._cover(name, str(fields["cp"]), _number(fields.get("u", 0)))
         elif kind in ("ta", "t"):
             self._replay_transaction(kind, fields)
         else:

@@ -206,14 +206,17 @@ class OperationLog(LogState):
         self._mark_reset()
         self._note({"k": "r"})
 
-    def cover(self, operation_id: str, checkpoint_id: str) -> None:
-        """Record that a checkpoint is durable, of the state that has the effects up to an operation's."""
-        self._cover(operation_id, checkpoint_id)
-        self._note({"k": "c", "op": operation_id, "cp": checkpoint_id})
+    def cover(self, operation_id: str, checkpoint_id: str, *, uploads: int = 0) -> None:
+        """Record that a checkpoint is durable, of the state that has the effects up to an operation's.
+
+        ``uploads``: it has the files that had come in when :attr:`newest_upload` was that.
+        """
+        self._cover(operation_id, checkpoint_id, uploads)
+        self._note({"k": "c", "op": operation_id, "cp": checkpoint_id, "u": uploads})
 
     def upload(self, path: str) -> None:
         """Record a file that came in through the API, so that a recovery can name it when it is lost."""
-        if path not in self._files.names:
+        if self._files.is_news(path):
             self._note({"k": "f", "p": path})
             self._files.add(path)
 
@@ -228,11 +231,14 @@ class OperationLog(LogState):
             self._note({"k": "x"})
             self._files.clear()
 
-    def lose_files(self) -> list[str]:
-        """Record that the workspace went with its sandbox, and return the uploaded files that were in it."""
+    def lose_files(self, checkpoint_id: str = "") -> list[str]:
+        """Record that the workspace went with its sandbox; return the uploaded files that no checkpoint brings back.
+
+        ``checkpoint_id``: the one from which the session goes on, empty for none.
+        """
         if self._files.names:
-            self._note({"k": "y"})
-        return self._files.lose()
+            self._note({"k": "y", "p": checkpoint_id})
+        return self._files.lose(checkpoint_id)
 
     def flush(self) -> None:
         """Try again to write what the disk has refused, if there is any."""

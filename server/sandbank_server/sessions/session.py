@@ -79,6 +79,7 @@ class Session(SessionState):
         """
         self._check_ended()
         await self._go_through(self._tasks.start(self._reset(keep_files=keep_files), "reset"))
+        await self.changed_outside()
 
     async def _reset(self, *, keep_files: bool) -> None:
         async with self._changing:
@@ -113,6 +114,7 @@ class Session(SessionState):
         """
         self._check_alive()
         await self._go_through(self._tasks.start(self._rewind(operation_id), "rewind"))
+        await self.changed_outside()
 
     async def _rewind(self, operation_id: str) -> None:
         async with self._changing:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
-from sandbank.v1 import checkpoint_pb2, execution_pb2, session_pb2
+from sandbank.v1 import checkpoint_pb2, execution_pb2, session_pb2, transaction_pb2
 
 from sandbank_server.catalog.base import CheckpointRecord, SessionRecord
 from sandbank_server.checkpoints.library import CheckpointLibrary
@@ -94,6 +94,23 @@ class SessionState(SessionUse):
             self._tasks.start(self._autosave.run(), "autosave")
         self._autosave.changed()
 
+    async def changed_outside(self) -> None:
+        """What is no operation has changed the state: a file, a commit, a rewind, a reset.
+
+        Under SYNCHRONOUS it returns once that is durable, and raises what :meth:`checkpoint` raises; the change stays.
+        """
+        if self.record.checkpoint_policy == session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS:
+            await self.checkpoint("", {}, verify=False, automatic=True)
+        else:
+            self.state_changed()
+
+    async def end_transaction(self, transaction_id: str, *, commit: bool) -> transaction_pb2.Transaction:
+        """See :meth:`SessionUse.end_transaction`; what is committed is a change."""
+        ended = await super().end_transaction(transaction_id, commit=commit)
+        if commit:
+            await self.changed_outside()
+        return ended
+
     async def _save_automatically(self) -> None:
         await self._checkpoint("", {}, verify=False, automatic=True)
         keep = self._services.limits.keep_automatic
@@ -159,6 +176,7 @@ class SessionState(SessionUse):
         services, tenant = self._services, self.record.tenant
         checkpoint_id = services.ids.checkpoint_id()
         began = services.clock.monotonic()
+        uploads = self.operations.log.newest_upload
         kept: list[CheckpointRecord] = []
 
         async def keep(written: Written) -> None:
@@ -181,7 +199,7 @@ class SessionState(SessionUse):
             )
             await self._library.keep(record, manifest)
             kept.append(record)
-            self.operations.log.cover(written.as_of_operation_id, checkpoint_id)
+            self.operations.log.cover(written.as_of_operation_id, checkpoint_id, uploads=uploads)
             self._keeper.change(latest_checkpoint_id=checkpoint_id)
             await self._keeper.save_if_possible()
 
@@ -271,7 +289,7 @@ class SessionState(SessionUse):
         log = self.operations.log
         unsaved, unsaved_files = self._unsaved_loss()
         lost = unsaved + log.lose_effects(0, log.covered_by(checkpoint_id))
-        files = unsaved_files + log.lose_files()
+        files = unsaved_files + log.lose_files(checkpoint_id)
         recovery = recovery_message(
             reason, self.record.generation + 1, self._services.clock.now(), lost, files, checkpoint_id
         )
@@ -304,6 +322,7 @@ class SessionState(SessionUse):
         else:
             self.operations.journal.detach(for_good=True)
             recovery.lost_operation_ids.extend(self.operations.log.lose_effects())
+            recovery.lost_files.extend(self.operations.log.lose_files())
             recovery.from_checkpoint_id = ""
             recovery.generation = self.record.generation
             self._keeper.change(
@@ -326,6 +345,7 @@ class SessionState(SessionUse):
         self._check_alive()
         self._end_transaction("restore")
         self.operations.log.reset()
+        self.operations.log.forget_files()  # those of today were replaced by the checkpoint's
         self._keeper.change(execution_count=record.execution_count, latest_checkpoint_id=record.checkpoint_id)
 
     async def _restore_crashed(

@@ -2,48 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 UPLOADS_KEPT = 10_000
 """Names remembered, the newest."""
 
 
 class UploadedFiles:
-    """Names of files in a workspace, oldest first."""
+    """Names of files in a workspace, oldest first, each with its number: what a checkpoint has is known by that."""
 
     def __init__(self) -> None:
-        self.names: dict[str, None] = {}
+        self._numbers: dict[str, int] = {}
+        self._saved: dict[str, int] = {}
+        self._newest_saved = 0
+        self.newest = 0
+        """The number of the newest upload."""
         self.last_lost: list[str] = []
-        """What was in the workspace that was lost last."""
+        """What was in the workspace that was lost last and is not in that of today."""
+
+    @property
+    def names(self) -> Collection[str]:
+        """All that are remembered."""
+        return self._numbers.keys()
+
+    def is_news(self, path: str) -> bool:
+        """Whether a file is not yet known as one that no checkpoint has."""
+        return self._numbers.get(path, 0) <= self._newest_saved
 
     def add(self, path: str) -> None:
         """Remember one."""
-        self.names[path] = None
-        if len(self.names) > UPLOADS_KEPT:
-            del self.names[next(iter(self.names))]
+        self.newest += 1
+        self._numbers.pop(path, None)
+        self._numbers[path] = self.newest
+        if len(self._numbers) > UPLOADS_KEPT:
+            del self._numbers[next(iter(self._numbers))]
 
     def remove(self, path: str) -> bool:
         """Forget a file, or a directory with all in it; return whether any was known."""
-        gone = [name for name in self.names if name == path or name.startswith(f"{path}/")]
+        gone = [name for name in self._numbers if name == path or name.startswith(f"{path}/")]
         for name in gone:
-            del self.names[name]
+            del self._numbers[name]
         return bool(gone)
 
     def clear(self) -> None:
         """Forget all: they cannot be lost any more."""
-        self.names.clear()
+        self._numbers.clear()
 
-    def lose(self) -> list[str]:
-        """Forget all because they went with their sandbox, and return them."""
-        self.last_lost = list(self.names)
-        self.names.clear()
+    def save(self, checkpoint_id: str, newest: int) -> None:
+        """Note that a checkpoint has all files up to a number."""
+        self._saved[checkpoint_id] = newest
+        self._newest_saved = max(self._newest_saved, newest)
+
+    def lose(self, checkpoint_id: str = "") -> list[str]:
+        """Forget those that went with their sandbox and are not in the checkpoint; return them."""
+        kept = self._saved.get(checkpoint_id, 0)
+        self.last_lost = [name for name, number in self._numbers.items() if number > kept]
+        for name in self.last_lost:
+            del self._numbers[name]
         return self.last_lost
 
-    def replay(self, kind: object, path: str) -> None:
+    def replay(self, kind: object, text: str) -> None:
         """Do what a line of the operation log says; other kinds of lines are none of ours."""
         if kind == "f":
-            self.add(path)
+            self.add(text)
         elif kind == "g":
-            self.remove(path)
+            self.remove(text)
         elif kind == "x":
             self.clear()
         elif kind == "y":
-            self.lose()
+            self.lose(text)

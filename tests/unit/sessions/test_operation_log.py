@@ -268,6 +268,27 @@ def test_uploads_are_remembered_within_bounds_until_they_are_deleted(
     last.close()
 
 
+def test_uploads_that_a_checkpoint_has_are_not_lost_with_the_sandbox(path: str) -> None:
+    """Those before it stay, those after it are lost; one that came in again after it is lost; also after a restart."""
+    log = OperationLog(path, "ses-1")
+    for name in ("a", "b"):
+        log.upload(name)
+    before = log.newest_upload
+    log.upload("meanwhile")
+    log.cover("", "cp-1", uploads=before)
+    for name in ("b", "c"):
+        log.upload(name)
+    log.close()
+    again = OperationLog(path, "ses-1")
+    assert again.lose_files("cp-1") == ["meanwhile", "b", "c"]
+    assert list(again.uploaded) == ["a"]
+    again.close()
+    last = OperationLog(path, "ses-1")
+    assert (list(last.uploaded), last.last_lost_files) == (["a"], ["meanwhile", "b", "c"])
+    assert last.lose_files("another") == ["a"]
+    last.close()
+
+
 def test_a_loss_changes_the_outcomes_that_promised_an_effect(path: str) -> None:
     """Committed and partial effects become LOST; what was rolled back stays so; a reset ends the account."""
     log = OperationLog(path, "ses-1")
