@@ -1,6 +1,7 @@
 """One session: its changes and its end.
 
-Its use is in ``session_use`` and ``session_state``, what it has of its sandbox in ``sandbox_side``.
+Its use is in ``session_use``; its state is saved in ``session_saving``, brought back in ``session_restoring`` and,
+after a loss, in ``session_recovery``; what it has of its sandbox is in ``sandbox_side``.
 
 A session is used from the event loop only. Deciding is synchronous; what must wait (a reset, a new sandbox) holds
 ``_changing``, so that two of them never interleave. Its end does not wait for them. What has to go through once it was
@@ -30,13 +31,13 @@ from sandbank_server.sessions.background import spawn
 from sandbank_server.sessions.log_entry import KEPT_EFFECT
 from sandbank_server.sessions.refusals import refusal
 from sandbank_server.sessions.sandbox_side import WITHOUT_SANDBOX
-from sandbank_server.sessions.session_state import SessionState
+from sandbank_server.sessions.session_recovery import SessionRecovery
 
 _State = session_pb2.Session
 _ENDED = _State.STATE_TERMINATED
 
 
-class Session(SessionState):
+class Session(SessionRecovery):
     """One session: a record, the operations, and the sandbox that serves it."""
 
     # Changing.

@@ -1,0 +1,129 @@
+"""A session's state as a whole, brought back from a checkpoint: all or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from sandbank.v1 import checkpoint_pb2, session_pb2
+
+from sandbank_server.catalog.base import CheckpointRecord, SessionRecord
+from sandbank_server.checkpoints.manifest import Manifest
+from sandbank_server.errors import SessionBusyError
+from sandbank_server.runners.checks import version_of
+from sandbank_server.runners.link import RunnerLink
+from sandbank_server.sessions.operation_log import OperationLog
+from sandbank_server.sessions.ports import SessionServices
+from sandbank_server.sessions.restore_report import report_of
+from sandbank_server.sessions.session_saving import SessionSaving
+from sandbank_server.sessions.state_transfer import load_state
+
+_State = session_pb2.Session
+
+
+class SessionRestoring(SessionSaving):
+    """A session whose state can be brought back."""
+
+    def __init__(
+        self,
+        record: SessionRecord,
+        services: SessionServices,
+        log: OperationLog,
+        secret_env: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(record, services, log, secret_env)
+        self.restore_report: checkpoint_pb2.RestoreReport | None = None
+        """Of a session that was made from a checkpoint: what came back."""
+
+    async def restore(self, checkpoint_id: str, *, allow_lost: bool) -> checkpoint_pb2.RestoreReport:
+        """Replace the state by a checkpoint's, all or nothing; a crashed session gets a sandbox for it.
+
+        Goes through, once begun, also when the caller is cancelled. :class:`CheckpointNotFoundError`,
+        :class:`SessionBusyError` during an operation, CheckpointCorruptError, CheckpointIncompatibleError.
+        """
+        self._check_ended()
+        work = self._tasks.start(self._restore(checkpoint_id, allow_lost=allow_lost), "restore")
+        return await asyncio.shield(work)
+
+    async def _restore(self, checkpoint_id: str, *, allow_lost: bool) -> checkpoint_pb2.RestoreReport:
+        async with self._changing, self._checkpointing:
+            record = await self._library.get(self.record.tenant, checkpoint_id)
+            manifest = await self._library.manifest(record)
+            if self.operations.live:
+                raise SessionBusyError("an operation is queued or runs; try again after it", retry_delay=0.5)
+            began = self._services.clock.monotonic()
+            if self._keeper.state == _State.STATE_CRASHED:
+                loaded = await self._restore_crashed(record, manifest, allow_lost=allow_lost)
+            else:
+                loaded = await self._load(await self.usable(), record, manifest, allow_lost=allow_lost)
+                self._restored(record)
+                await self._keeper.save_if_possible()
+            seconds = self._services.clock.monotonic() - began
+        self.touch()
+        return report_of(manifest, loaded, seconds)
+
+    async def _load(
+        self, link: RunnerLink, record: CheckpointRecord, manifest: Manifest, *, allow_lost: bool
+    ) -> dict[str, Any]:
+        return await load_state(
+            link,
+            self._library.chunks,
+            record.tenant,
+            manifest,
+            allow_lost=allow_lost,
+            checkpoint_id=record.checkpoint_id,
+        )
+
+    def _restored(self, record: CheckpointRecord) -> None:
+        """The state is now that of a checkpoint."""
+        self._check_alive()
+        self._end_transaction("restore")
+        self.operations.log.reset()
+        self.operations.log.forget_files()  # those of today were replaced by the checkpoint's
+        self._keeper.change(execution_count=record.execution_count, latest_checkpoint_id=record.checkpoint_id)
+
+    async def _restore_crashed(
+        self, record: CheckpointRecord, manifest: Manifest, *, allow_lost: bool
+    ) -> dict[str, Any]:
+        """Restore into a fresh sandbox, which becomes the session's when it has everything."""
+        loaded: dict[str, Any] = {}
+
+        async def fill(link: RunnerLink) -> None:
+            loaded.update(await self._load(link, record, manifest, allow_lost=allow_lost))
+
+        await self._into_fresh_sandbox(
+            fill, execution_count=record.execution_count, latest_checkpoint_id=record.checkpoint_id
+        )
+        return loaded
+
+    async def _into_fresh_sandbox(self, fill: Any, **fields: object) -> None:
+        """Take a sandbox from the pool, have ``fill(link)`` prepare it, and go on in it: generation + 1.
+
+        Whatever fails, the sandbox is given up and the session stays as it was. Raises what pool and ``fill`` raise.
+        """
+        services = self._services
+        lease = await services.pool.acquire(self.record.template, self.session_id, services.limits.pool_wait)
+        link = await self._assign(lease)
+        gone = self.record.has_secret_env and not self._secret_env
+        fields = {
+            "state": _State.STATE_ACTIVE,
+            "state_detail": "secret_env is gone: it is kept nowhere" if gone else "",
+            "sandbox_id": lease.sandbox_id,
+            "generation": self.record.generation + 1,
+            "execution_count": 0,
+            "python_version": version_of(link.hello),
+            **fields,
+        }
+        try:
+            await fill(link)
+            self.operations.log.reset()
+            # Before anything can run in it: after a kill right now the sandbox must be known as this session's.
+            await self._keeper.save_with(**fields)
+            self._check_ended()
+        except BaseException:
+            link.hang_up()
+            await services.pool.retire(lease.sandbox_id, "its session could not take it")
+            raise
+        self._keeper.change(**fields)
+        self._listen_to(link)

@@ -1,0 +1,214 @@
+"""A session's state as a whole, saved in checkpoints: when asked for, and by policy."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from sandbank.v1 import checkpoint_pb2, execution_pb2, session_pb2, transaction_pb2
+
+from sandbank_server.catalog.base import CheckpointRecord, SessionRecord
+from sandbank_server.checkpoints.library import CheckpointLibrary
+from sandbank_server.checkpoints.manifest import Manifest
+from sandbank_server.errors import (
+    CheckpointNotFoundError,
+    DomainError,
+    RequestIdReusedError,
+    StoreUnavailableError,
+)
+from sandbank_server.runners.link import RunnerLink
+from sandbank_server.sessions.autosave import Autosave
+from sandbank_server.sessions.log_entry import KEPT_EFFECT
+from sandbank_server.sessions.operation_log import OperationLog
+from sandbank_server.sessions.ports import SessionServices
+from sandbank_server.sessions.restore_report import report_of
+from sandbank_server.sessions.session_use import SessionUse
+from sandbank_server.sessions.state_transfer import Written, load_state, write_state
+
+_LOST = checkpoint_pb2.FIDELITY_LOST
+
+
+class SessionSaving(SessionUse):
+    """A session whose state can be saved."""
+
+    def __init__(
+        self,
+        record: SessionRecord,
+        services: SessionServices,
+        log: OperationLog,
+        secret_env: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(record, services, log, secret_env)
+        self._checkpointing = asyncio.Lock()
+        self._autosave = Autosave(
+            record.checkpoint_policy,
+            self._save_automatically,
+            services.clock,
+            services.limits.checkpoint_core_share,
+            self._keeper.names,
+        )
+        self._autosaving = False
+        if record.checkpoint_policy == session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS:
+            self.operations.hold_back = self._hold_back
+
+    @property
+    def _library(self) -> CheckpointLibrary:
+        library = self._services.library
+        if library is None:
+            raise StoreUnavailableError("this server keeps no checkpoints")
+        return library
+
+    # Saving.
+
+    def _operation_finished(self, operation: execution_pb2.Operation) -> None:
+        super()._operation_finished(operation)
+        if operation.outcome in KEPT_EFFECT:
+            self.state_changed()
+
+    def state_changed(self) -> None:
+        """The state is no longer the saved one: the policy may ask for a checkpoint."""
+        if not self._autosave.active:
+            return
+        if not self._autosaving:
+            self._autosaving = True
+            self._tasks.start(self._autosave.run(), "autosave")
+        self._autosave.changed()
+
+    async def changed_outside(self) -> None:
+        """What is no operation has changed the state: a file, a commit, a rewind, a reset.
+
+        Under SYNCHRONOUS it returns once that is durable, and raises what :meth:`checkpoint` raises; the change stays.
+        """
+        if self.record.checkpoint_policy == session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS:
+            await self.checkpoint("", {}, verify=False, automatic=True)
+        else:
+            self.state_changed()
+
+    async def end_transaction(self, transaction_id: str, *, commit: bool) -> transaction_pb2.Transaction:
+        """See :meth:`SessionUse.end_transaction`; what is committed is a change."""
+        ended = await super().end_transaction(transaction_id, commit=commit)
+        if commit:
+            await self.changed_outside()
+        return ended
+
+    async def _save_automatically(self) -> None:
+        await self._checkpoint("", {}, verify=False, automatic=True)
+        keep = self._services.limits.keep_automatic
+        await self._library.thin_out(self.record.tenant, self.session_id, keep)
+
+    def _hold_back(self, operation: execution_pb2.Operation) -> bool:
+        """Under SYNCHRONOUS: what changed the state is said to have finished once it is durable."""
+        if operation.outcome not in KEPT_EFFECT:
+            return False
+        self._tasks.start(self._make_durable(operation.operation_id), "make durable")
+        return True
+
+    async def _make_durable(self, operation_id: str) -> None:
+        warning = None
+        checkpoint_id = ""
+        try:
+            saved = await self._checkpoint("", {}, verify=False, automatic=True)
+            checkpoint_id = saved.checkpoint_id
+        except DomainError as error:
+            warning = execution_pb2.Warning(
+                code="CHECKPOINT_FAILED", message=f"not durable: {error.message}"[:500]
+            )
+        self.operations.release(operation_id, checkpoint_id, warning)
+        with contextlib.suppress(DomainError):
+            keep = self._services.limits.keep_automatic
+            await self._library.thin_out(self.record.tenant, self.session_id, keep)
+
+    async def checkpoint(
+        self, request_id: str, labels: Mapping[str, str], *, verify: bool, automatic: bool = False
+    ) -> CheckpointRecord:
+        """Save the state as it is committed now; return once that is durable. One at a time, in order.
+
+        Goes through, once begun, also when the caller is cancelled. :class:`RequestIdReusedError`,
+        :class:`SessionBusyError`, :class:`StoreUnavailableError`, and what :meth:`usable` raises.
+        """
+        self._check_alive()
+        work = self._tasks.start(
+            self._checkpoint(request_id, dict(labels), verify=verify, automatic=automatic), "checkpoint"
+        )
+        return await asyncio.shield(work)
+
+    async def _checkpoint(
+        self, request_id: str, labels: Mapping[str, str], *, verify: bool, automatic: bool
+    ) -> CheckpointRecord:
+        async with self._checkpointing:
+            made = await self._library.made_by(self.record.tenant, request_id)
+            if made is not None:
+                if made.session_id != self.session_id:
+                    raise RequestIdReusedError(
+                        f"request id {request_id} made a checkpoint of another session", resource=request_id
+                    )
+                return made
+            link = await self.usable()
+            with self.in_use():
+                saved = await self._save_state(link, request_id, labels, verify=verify, automatic=automatic)
+                if verify:
+                    saved = await self._verify(link, saved)
+            return saved
+
+    async def _save_state(
+        self, link: RunnerLink, request_id: str, labels: Mapping[str, str], *, verify: bool, automatic: bool
+    ) -> CheckpointRecord:
+        services, tenant = self._services, self.record.tenant
+        checkpoint_id = services.ids.checkpoint_id()
+        began = services.clock.monotonic()
+        uploads = self.operations.log.newest_upload
+        kept: list[CheckpointRecord] = []
+
+        async def keep(written: Written) -> None:
+            manifest = written.taken.manifest
+            record = CheckpointRecord(
+                tenant=tenant,
+                checkpoint_id=checkpoint_id,
+                session_id=self.session_id,
+                create_time=services.clock.now(),
+                wall_time=timedelta(seconds=services.clock.monotonic() - began),
+                size_bytes=manifest.size_bytes,
+                new_bytes=written.taken.new_bytes,
+                execution_count=manifest.execution_count,
+                last_operation_id=written.as_of_operation_id,
+                python_version=manifest.python,
+                parent_checkpoint_id=self.record.latest_checkpoint_id,
+                request_id=request_id,
+                labels=labels,
+                automatic=automatic,
+            )
+            await self._library.keep(record, manifest)
+            kept.append(record)
+            self.operations.log.cover(written.as_of_operation_id, checkpoint_id, uploads=uploads)
+            self._keeper.change(latest_checkpoint_id=checkpoint_id)
+            await self._keeper.save_if_possible()
+
+        await write_state(
+            link, self._library.chunks, tenant, checkpoint_id, self._find_base, keep, verify=verify
+        )
+        return kept[0]
+
+    async def _verify(self, link: RunnerLink, saved: CheckpointRecord) -> CheckpointRecord:
+        """Load it in a fresh process of the sandbox, which compares."""
+        manifest = await self._library.manifest(saved)
+        loaded = await load_state(
+            link, self._library.chunks, saved.tenant, manifest, allow_lost=False, dry_run=True
+        )
+        report = report_of(manifest, loaded, 0.0)
+        saved_as_lost = {each.name for each in manifest.variables() if each.fidelity == _LOST}
+        if loaded.get("differing") or {each.name for each in report.lost} != saved_as_lost:
+            return saved
+        verified = replace(saved, verified=True)
+        await self._library.update(verified)
+        return verified
+
+    async def _find_base(self, checkpoint_id: str) -> Manifest | None:
+        """Return a checkpoint of this session, or of the one it came from, None where it is gone."""
+        try:
+            record = await self._library.get(self.record.tenant, checkpoint_id)
+            return await self._library.manifest(record)
+        except (CheckpointNotFoundError, StoreUnavailableError):
+            return None
