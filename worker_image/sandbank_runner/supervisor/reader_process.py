@@ -57,6 +57,13 @@ class ReaderProcess:
                     kill(self.pid, signal.SIGKILL)
         self._endpoint.close()
 
+    def when_gone(self, call: Callable[[], None]) -> None:
+        """Call once it is dead and reaped, at once where it was never born."""
+        if self.pid > 1 and not self.dead.done():
+            self.dead.add_done_callback(lambda _: call())
+        else:
+            call()
+
     def _said(self, message: Message) -> None:
         if self._messages.qsize() < WAITING_MESSAGES:
             self._messages.put_nowait(message)

@@ -91,9 +91,8 @@ class Reads:
         deadline = self._loop.time() + seconds
         try:
             async with asyncio.timeout_at(deadline):
-                async with self._room:
-                    # A reader's time is over a little before ours, so that we can still say what it was at.
-                    return await self._answer(read, deadline - min(0.1 * seconds, 0.2))
+                # A reader's time is over a little before ours, so that we can still say what it was at.
+                return await self._answer(read, deadline - min(0.1 * seconds, 0.2))
         except TimeoutError:
             raise ReadRefused(
                 "SESSION_BUSY",
@@ -158,6 +157,7 @@ class Reads:
         self, source: Interpreter, question: Question, header: dict[str, object], deadline: float
     ) -> Answer:
         """Have one reader answer. Raises :class:`Culprit`, ``StartFailed``, :class:`ReadRefused`."""
+        await self._room.acquire()
         reader = ReaderProcess(self._loop)
         self._readers.add(reader)
         self._number += 1
@@ -172,3 +172,5 @@ class Reads:
         finally:
             reader.end()
             self._readers.discard(reader)
+            # The answer does not wait for its death, the next reader does: each of them may hold pages of its own.
+            reader.when_gone(self._room.release)
