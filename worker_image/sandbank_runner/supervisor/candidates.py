@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from sandbank_runner.supervisor.interpreter_births import Births
 from sandbank_runner.supervisor.interpreter_process import Interpreter
@@ -42,6 +42,8 @@ class Candidate:
 
     interpreter: Interpreter
     output: _HeardLater
+    memory_kills: int
+    """How many processes had been killed for want of memory when it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +64,27 @@ class Adoption:
     done: asyncio.Future[None]
 
 
-class Candidates:
-    """``memory_was_lacking`` tells whether a process that was just killed fell to the lack of memory."""
+class Host(Protocol):
+    """Who has the live interpreter."""
 
-    def __init__(
-        self, births: Births, ranks: MemoryRanks, sink: OutputSink, memory_was_lacking: Callable[[], bool]
-    ) -> None:
+    @property
+    def current(self) -> Interpreter | None:
+        """The live interpreter."""
+
+    def memory_kills(self) -> int:
+        """How many processes have been killed for want of memory so far."""
+
+    def fell_to_memory(self, kills_before: int) -> bool:
+        """Whether it was such a kill that just ended a process; there had been so many before it began."""
+
+
+class Candidates:
+    """Makes them and ends them."""
+
+    def __init__(self, births: Births, ranks: MemoryRanks, sink: OutputSink, host: Host) -> None:
         self.pids: set[int] = set()
         """Those that live. A sweep spares them."""
-        self.memory_was_lacking = memory_was_lacking
+        self._host = host
         self._births = births
         self._ranks = ranks
         self._sink = sink
@@ -78,13 +92,19 @@ class Candidates:
     async def fork(self) -> Candidate:
         """Return one. Raises what :meth:`Births.give` raises."""
         output = _HeardLater(self._sink)
+        kills = self._host.memory_kills()
         interpreter = await self._births.give(output)
         pid = interpreter.pid
         self.pids.add(pid)
         interpreter.dead.add_done_callback(lambda _: self.pids.discard(pid))
         self._ranks.born(pid, memory_order.LIVE, interpreter.dead)
-        self._ranks.want(pid, memory_order.HISTORY)  # the session is worth more than what is to replace it
-        return Candidate(interpreter, output)
+        self._ranks.want(pid, memory_order.CANDIDATE)  # the session is worth more than what is to replace it
+        self._rank_live(memory_order.LIVE_BESIDE_CANDIDATE)
+        return Candidate(interpreter, output, kills)
+
+    def fell_to_memory(self, candidate: Candidate) -> bool:
+        """Whether one that is dead was killed for want of memory."""
+        return not candidate.interpreter.killed_for and self._host.fell_to_memory(candidate.memory_kills)
 
     def promote(self, candidate: Candidate) -> Interpreter:
         """It is the live interpreter from here on."""
@@ -97,7 +117,13 @@ class Candidates:
     def end(self, candidate: Candidate, why: str) -> None:
         """It is of no use: kill it with what it has started."""
         interpreter = candidate.interpreter
+        self._rank_live(memory_order.LIVE)
         interpreter.kill(why)
         kill_below(interpreter.pid)
         interpreter.close()
         interpreter.pumps.close()
+
+    def _rank_live(self, rank: int) -> None:
+        live = self._host.current
+        if live is not None and not live.dead.done():
+            self._ranks.want(live.pid, rank)

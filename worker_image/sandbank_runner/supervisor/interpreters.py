@@ -157,11 +157,12 @@ class Interpreters:
         """How many live interpreters have died so far."""
         self._readers: set[int] = set()
         self._workers: set[int] = set()
-        self._memory_kills = memory_kills
+        self.memory_kills = memory_kills
+        """How many processes have been killed for want of memory so far."""
         self._known_kills = 0
         """As many were not the live interpreter."""
         self._births = Births(loop, template, watcher, self)
-        self.candidates = Candidates(self._births, self._ranks, self, self.memory_was_lacking)
+        self.candidates = Candidates(self._births, self._ranks, self, self)
         self._processes.spared = lambda: {*self._workers, *self.candidates.pids}
         self._failures = 0
         self._last_failure = ""
@@ -177,7 +178,7 @@ class Interpreters:
             while True:
                 if interpreter is None:
                     interpreter = await self._renew()
-                self._known_kills = self._memory_kills()
+                self._known_kills = self.memory_kills()
                 if self._before_next:  # it is to be replaced before anything ran in it
                     interpreter.kill(RESET)
                 else:
@@ -187,7 +188,7 @@ class Interpreters:
                 status = await interpreter.dead
                 self.current = None
                 self._ready.clear()
-                out_of_memory = self._memory_kills() > self._known_kills
+                out_of_memory = self.memory_kills() > self._known_kills
                 cause = interpreter.killed_for or describe(status, out_of_memory=out_of_memory)
                 interpreter = await self._replace(interpreter, cause)
         finally:
@@ -348,7 +349,7 @@ class Interpreters:
 
     def _snapshot_lost(self) -> None:
         """A snapshot has died; where memory was what it died of, the next such death is another's."""
-        self.memory_was_lacking()
+        self.fell_to_memory(self._known_kills)
 
     def _ours(self) -> set[int]:
         """Return our children that are no user code, or sleep."""
@@ -376,12 +377,12 @@ class Interpreters:
         self._workers.discard(pid)
         self.reader_died(pid)
 
-    def memory_was_lacking(self) -> bool:
-        """Whether a process that was just killed fell to the lack of memory; asked once of each."""
-        if self._memory_kills() <= self._known_kills:
-            return False
-        self._known_kills += 1  # the next such death is another's
-        return True
+    def fell_to_memory(self, kills_before: int) -> bool:
+        """Whether it was for want of memory that a process was just killed; asked once of each."""
+        kills = self.memory_kills()
+        if kills > self._known_kills:
+            self._known_kills += 1  # the next such death is another's
+        return kills > kills_before
 
     def watch(self, pid: int, on_exit: Callable[[int], None]) -> None:
         """Tell ``on_exit`` once of a process's death, and its wait status."""

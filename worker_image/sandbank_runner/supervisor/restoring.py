@@ -103,8 +103,7 @@ class Restoring:
             )
 
     def _died(self, candidate: Candidate, why: str) -> StateRefused:
-        interpreter = candidate.interpreter
-        if not interpreter.killed_for and self._candidates.memory_was_lacking():
+        if self._candidates.fell_to_memory(candidate):
             return StateRefused(
                 Refusal("TOO_LARGE", "the sandbox has not enough memory for both states at once")
             )

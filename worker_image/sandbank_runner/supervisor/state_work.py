@@ -39,8 +39,11 @@ class Processes(Protocol):
     def worker_died(self, pid: int) -> None:
         """It is no more."""
 
-    def memory_was_lacking(self) -> bool:
-        """Whether a process that was just killed fell to the lack of memory."""
+    def memory_kills(self) -> int:
+        """How many processes have been killed for want of memory so far."""
+
+    def fell_to_memory(self, kills_before: int) -> bool:
+        """Whether it was such a kill that just ended a process; there had been so many before it began."""
 
 
 class ForkedWorker:
@@ -51,6 +54,7 @@ class ForkedWorker:
         """Why we killed it; empty where we did not."""
         self._pid = pid
         self._processes = processes
+        self._memory_kills = processes.memory_kills()
         self._dead: asyncio.Future[str] = loop.create_future()
         if not processes.worker_born(pid):
             raise StateRefused(Refusal("SESSION_BUSY", "the interpreter does not make what it should"))
@@ -81,7 +85,11 @@ class ForkedWorker:
         self._processes.worker_died(self._pid)
         if status == 0:
             self._dead.set_result("")
-        elif status == signal.SIGKILL and not self.killed_for and self._processes.memory_was_lacking():
+        elif (
+            status == signal.SIGKILL
+            and not self.killed_for
+            and self._processes.fell_to_memory(self._memory_kills)
+        ):
             self._dead.set_result(_OUT_OF_MEMORY)
         else:
             self._dead.set_result(describe(status))

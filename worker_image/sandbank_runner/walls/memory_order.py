@@ -6,10 +6,15 @@ gave. Landlock keeps user code from writing it at all; the template does it for 
 
 from __future__ import annotations
 
+CANDIDATE = 1000
+"""An interpreter that is to replace the live one. The kernel adds the score, in thousandths of all memory, to what a
+process has: to go before a live one that has nearly all of it, it needs nearly that distance."""
 HISTORY = 900
 """Older snapshots, and file helpers: their loss costs least."""
 LIVE = 600
 """The live interpreter and what it starts."""
+LIVE_BESIDE_CANDIDATE = 50
+"""The live interpreter while there is a candidate."""
 RESTORE_POINT = 300
 """The newest snapshot and the base of a transaction."""
 TEMPLATE = 100
