@@ -104,8 +104,17 @@ async def test_an_idle_session_shows_its_state(sandbox: Running):
     assert await previews(session, name_prefix="_", include_private=True) == {"_z": "3"}
     variable = Variable.FromString((await value(session, "y")).read.variables[0])
     assert (variable.type_name, variable.length, variable.preview) == ("list", 2, "[1, 2]")
-    assert not variable.serializable
-    assert variable.unserializable_reason
+    assert (variable.serializable, variable.unserializable_reason) == (True, "")
+
+
+async def test_what_a_checkpoint_cannot_save_is_known(sandbox: Running):
+    """A variable is serializable where saving it was tried and went well; else the reason is there."""
+    session = await sandbox.session()
+    await session.run("a", "x, y = [1], [i for i in [(j for j in 'ab')]]")
+    reply = await listing(session)
+    found = {each.name: each for each in map(Variable.FromString, reply.read.variables)}
+    assert (found["x"].serializable, found["y"].serializable) == (True, False)
+    assert found["y"].unserializable_reason == "a generator cannot be saved"
 
 
 async def test_previews_are_as_long_as_the_session_wants_them(sandbox: Running):

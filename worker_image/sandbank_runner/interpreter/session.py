@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from sandbank_runner.channel import Channel
 from sandbank_runner.interpreter import display, figures, forks
 from sandbank_runner.interpreter.changes import Changes, Wanted
-from sandbank_runner.interpreter.checkpoints import Checkpoints
+from sandbank_runner.interpreter.checkpoints.service import Checkpoints
 from sandbank_runner.interpreter.execution import Executor, Outcome
 from sandbank_runner.interpreter.input import Questions, install
 from sandbank_runner.interpreter.interrupts import Interrupts

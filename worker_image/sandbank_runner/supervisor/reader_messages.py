@@ -11,8 +11,8 @@ from sandbank_runner.supervisor.interpreter_messages import BadMessage, escaped
 
 LONGEST_PREVIEW = 2000
 """Characters; a page of the longest still fits a frame."""
-NOT_SERIALIZABLE = "not tried by a read: a checkpoint tells what it could save"
-"""Why no variable can be saved."""
+NOT_TRIED = "saving it was not tried: its own code, or what it holds, stands in the way"
+"""Of variables whose reader hung or died, or that are not looked at any more."""
 
 _NAME_CHARACTERS = 1000
 _TYPE_CHARACTERS = 250
@@ -57,12 +57,14 @@ def parse_no_value(message: Message) -> tuple[str, str, int]:
 def _variable(item: object) -> Variable:
     if not isinstance(item, dict):
         raise BadMessage("item")
+    tried = item.get("unsavable") is not None
+    reason = _text(item, "unsavable", _MESSAGE_CHARACTERS) if tried else NOT_TRIED
     variable = Variable(
         name=_text(item, "name", _NAME_CHARACTERS),
         type_name=_text(item, "type_name", _TYPE_CHARACTERS),
         size_bytes=_natural(item.get("size_bytes")) or 0,
-        serializable=False,
-        unserializable_reason=NOT_SERIALIZABLE,
+        serializable=not reason,
+        unserializable_reason=reason,
         preview=_text(item, "preview", LONGEST_PREVIEW),
         shape=_shape(item.get("shape")),
         dtype=_text(item, "dtype", _TYPE_CHARACTERS),

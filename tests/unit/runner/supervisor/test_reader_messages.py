@@ -22,6 +22,7 @@ GOOD: dict[str, Any] = {
     "dtype": "float64",
     "length": 2,
     "preview": "[[…]]",
+    "unsavable": "",
 }
 
 
@@ -42,8 +43,17 @@ def test_a_description_becomes_a_variable() -> None:
     assert (found.dtype, found.length, found.preview) == ("float64", 2, "[[…]]")
     assert at is not None
     assert (at.name, at.type_name, at.preview, at.HasField("length")) == ("m", "int", "", False)
+    assert (found.serializable, found.unserializable_reason) == (True, "")
+    assert not at.serializable
+    assert "not tried" in at.unserializable_reason
+
+
+def test_why_a_variable_cannot_be_saved_is_handed_on():
+    """What a reader has found out by trying; without a word of it, the variable is not called serializable."""
+    (found,), _ = parse_variables(variables({**GOOD, "unsavable": "a lock cannot be saved"}))
+    assert (found.serializable, found.unserializable_reason) == (False, "a lock cannot be saved")
+    (found,), _ = parse_variables(variables({key: part for key, part in GOOD.items() if key != "unsavable"}))
     assert not found.serializable
-    assert found.unserializable_reason
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,3 @@ A *writer* is a fork of the interpreter, live or asleep, that describes the stat
 it lacks (``forking``, ``writer``). A *loader* is a fresh interpreter that takes a state in (``loader``). Both speak the
 state protocol of ``worker_image/PROTOCOL.md`` (``frames``).
 """
-
-from sandbank_runner.interpreter.checkpoints.service import Checkpoints
-
-__all__ = ["Checkpoints"]

@@ -75,10 +75,11 @@ class Anchors:
             value = os.__dict__.get(name)
             if value is not None:
                 self.streams.setdefault(identity(value), ("os", name))
-        self.stream_kinds: list[Any] = [
-            *(type(sys.__dict__.get(name)) for name in _STREAMS),
-            *(type(os.__dict__.get(name)) for name in _ENVIRONMENTS),
-        ]
+        self.stream_kinds: set[int] = {
+            *(identity(type(sys.__dict__.get(name))) for name in _STREAMS),
+            *(identity(type(os.__dict__.get(name))) for name in _ENVIRONMENTS),
+        }
+        """Their types, by identity."""
         self._places: dict[int, Place | None] = {}
 
     def place_of(self, value: Any) -> Place | None:
@@ -120,7 +121,8 @@ def _member(holder: Any, name: str) -> Any:
         return _module_names(holder).get(name)
     if issubclass(kind, type):
         found = contents_of(holder).get(name)
-        return found.__func__ if type(found) in (staticmethod, classmethod) else found
+        kind = type(found)
+        return found.__func__ if kind is staticmethod or kind is classmethod else found
     return None
 
 

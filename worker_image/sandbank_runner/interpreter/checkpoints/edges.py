@@ -86,7 +86,7 @@ class Kinds:
             return DEFINITION
         if issubclass(kind, _Module):
             return MODULE
-        if derives(kind, _Weak) or kind in (weakref.ProxyType, weakref.CallableProxyType):
+        if derives(kind, _Weak) or kind is weakref.ProxyType or kind is weakref.CallableProxyType:
             return WEAK
         if self._array is not None and derives(kind, self._array):
             return ARRAY

@@ -42,9 +42,10 @@ _SINGLE: Final = frozenset([OTHER, COLUMNS])
 
 
 class Graph:
-    """What a walk over all variables has found. All of it by the identity of objects, which must not come and go."""
+    """What walks over variables have found. All of it by the identity of objects, which must not come and go."""
 
     def __init__(self, variables: Mapping[str, Any], anchors: Anchors) -> None:
+        """Look at the variables, but walk from none of them yet."""
         self.anchors = anchors
         self.variables = variables
         self.definitions: dict[int, str] = {}
@@ -74,12 +75,20 @@ class Graph:
         for name, value in variables.items():
             if self.is_definition(value):
                 self.definitions.setdefault(identity(value), name)
-        for name, value in variables.items():
-            self._walk(name, value)
+
+    def walk_all(self) -> None:
+        """Walk from all variables; then it is known who shares what."""
+        for name in self.variables:
+            if name not in self.uses:
+                self.walk(name)
         for name, referent in self._weak:
             owner = self.owners.get(identity(referent))
             if owner is not None:
                 self._join(name, owner)
+
+    def has_weak(self, name: str) -> bool:
+        """Tell whether a variable refers weakly to something."""
+        return any(each == name for each, _ in self._weak)
 
     def is_definition(self, value: Any) -> bool:
         """Tell whether a value is a function or class that can only be saved by what it is made of."""
@@ -92,10 +101,11 @@ class Graph:
             found.setdefault(self._find(name), []).append(name)
         return list(found.values())
 
-    def _walk(self, root: str, value: Any) -> None:
+    def walk(self, root: str) -> None:
+        """Walk from one variable."""
         self.uses[root] = set()
         count = size = 0
-        waiting = [value]
+        waiting = [self.variables[root]]
         kinds, containers = self._kinds, self.anchors.containers
         while waiting:
             part = waiting.pop()

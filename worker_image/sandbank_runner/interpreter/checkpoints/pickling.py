@@ -13,13 +13,14 @@ from sandbank_runner.interpreter.checkpoints.anchors import Place
 from sandbank_runner.interpreter.checkpoints.arrays import SMALL_BYTES
 from sandbank_runner.interpreter.checkpoints.chunks import Chunk, Sink, Store, TooLarge
 from sandbank_runner.interpreter.checkpoints.graph import Graph
-from sandbank_runner.interpreter.checkpoints.rules import Rules
+from sandbank_runner.interpreter.checkpoints.rules import PROTOCOL, Rules
 from sandbank_runner.interpreter.reading.kinds import identity
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
 
-PROTOCOL: Final = 5
+DEPTH: Final = 10_000
+"""The recursion limit under which is pickled."""
 
 
 class Unit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import gc
 import logging
@@ -47,6 +48,7 @@ _views: Final[Any] = (
 _VIEWS: Final[dict[int, Any]] = {identity(kind): maker for kind, maker in _views}
 _type_module: Any = type.__dict__["__module__"].__get__
 _STANDARD: Final = sys.stdlib_module_names - {"builtins", "__main__"}
+PROTOCOL: Final = 5
 _UNKNOWN: Final = object()
 _USUAL: Final = object()
 
@@ -140,7 +142,9 @@ class Rules:
         singles = _singles(kind)
         if singles:
             return lambda value: singles.get(identity(value), NotImplemented)
-        if kind in self._graph.anchors.stream_kinds:
+        if type(kind) is not type:
+            return _reduce_by_itself  # a pickler would ask the metaclass for a hash
+        if identity(kind) in self._graph.anchors.stream_kinds:
             return _as_usual
         return _USUAL
 
@@ -268,6 +272,13 @@ def _singles(kind: Any) -> dict[int, Any]:
         for name, value in _module_names(_modules[module]).items()
         if type(value) is kind
     }
+
+
+def _reduce_by_itself(value: Any) -> Any:
+    for kind, reduce in list(copyreg.dispatch_table.items()):
+        if kind is type(value):
+            return reduce(value)
+    return value.__reduce_ex__(PROTOCOL)
 
 
 def _as_usual(_: Any) -> Any:

@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 from sandbank_runner.interpreter.namespace import Namespace
+from sandbank_runner.interpreter.reading.reader import is_shown
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
+
+
+_CACHE: Final = "__warningregistry__"
+
+
+def is_saved(name: object) -> bool:
+    """Tell whether a name of the namespace is a variable of the session's."""
+    return is_shown(name) and name != _CACHE
 
 
 class Surroundings:

@@ -18,17 +18,16 @@ from sandbank_runner.interpreter.checkpoints.groups import Groups
 from sandbank_runner.interpreter.checkpoints.ledger import Ledger
 from sandbank_runner.interpreter.checkpoints.packages import packages_of
 from sandbank_runner.interpreter.checkpoints.patience import Watch
+from sandbank_runner.interpreter.checkpoints.pickling import DEPTH
 from sandbank_runner.interpreter.checkpoints.saving import Saver
-from sandbank_runner.interpreter.checkpoints.surroundings import Surroundings
+from sandbank_runner.interpreter.checkpoints.surroundings import Surroundings, is_saved
 from sandbank_runner.interpreter.checkpoints.tree import Tree
 from sandbank_runner.interpreter.checkpoints.unsavable import brief
-from sandbank_runner.interpreter.reading.reader import is_shown
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
 
 _getrecursionlimit, _setrecursionlimit = sys.getrecursionlimit, sys.setrecursionlimit
-_DEPTH: Final = 10_000
 PYTHON: Final = ".".join(map(str, sys.version_info[:3]))
 
 
@@ -40,8 +39,8 @@ def write(
         state = ambient.collect(surroundings)
         gc.disable()
         warnings.simplefilter("ignore")  # some pickles of the standard library are announced to go
-        if _getrecursionlimit() < _DEPTH:
-            _setrecursionlimit(_DEPTH)
+        if _getrecursionlimit() < DEPTH:
+            _setrecursionlimit(DEPTH)
         _Writer(connection, surroundings, ledger, users_builtins).write(state)
         return bool(connection.hear()["type"] == "stored")
     except Broken:
@@ -73,8 +72,9 @@ class _Writer:
         connection.say("writer", base=self._ledger.base, python=PYTHON)
         base = Base.hear(connection, self._ledger)
         names = self._surroundings.namespace.names
-        variables = {name: value for name, value in list(names.items()) if is_shown(name)}
+        variables = {name: value for name, value in list(names.items()) if is_saved(name)}
         graph = Graph(variables, Anchors(names))
+        graph.walk_all()
         saver = Saver(graph, self._store, self._watch, self._turn_to, base.skip)
         Groups(connection, graph, base, saver).say_all()
         tree = Tree(self._surroundings.workspace, self._store)

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
+from sandbank_runner.interpreter.checkpoints.attempts import Attempts
 from sandbank_runner.interpreter.link import Link
 from sandbank_runner.interpreter.namespace import OWN_NAMES
 from sandbank_runner.interpreter.reading.kinds import Facts, facts, type_name
@@ -31,6 +32,11 @@ PREVIEW_SECONDS = 0.5
 """What the ``__repr__`` of one variable may take for its preview."""
 PREVIEWS_SECONDS = 3.0
 """What those of all variables may take together; then the rest have none."""
+ATTEMPT_SECONDS = 1.0
+"""What trying to save one of them may take."""
+ATTEMPTS_SECONDS = 3.0
+"""What trying to save all of them may take together."""
+UNTRIED = "saving it was not tried to its end: that takes too long"
 NOT_SHOWN = OWN_NAMES | {"__", "___", "_dh", "_exit_code"}
 """Names that are the interpreter's, and those that its magics leave."""
 TOO_SLOW = "<preview unavailable: repr took too long>"
@@ -40,6 +46,7 @@ _NAME_CHARACTERS = 1000
 _MESSAGE_CHARACTERS = 300
 _ITEMS = 64
 _FLUSH_SECONDS = 0.03
+_LONG_SECONDS = 0.2
 _RECURSION_ROOM = 1000
 
 _exit, _monotonic = os._exit, time.monotonic
@@ -90,6 +97,8 @@ class Reader:
         self._previews_left = PREVIEWS_SECONDS
         self._patience = patience
         self._sizes = Sizes(names)
+        self._attempts = Attempts(names, {name: value for name, value in names.items() if is_shown(name)})
+        self._attempts_left = ATTEMPTS_SECONDS
         self._items: list[dict[str, Any]] = []
         self._flushed = _monotonic()
 
@@ -126,6 +135,7 @@ class Reader:
             item = self._begin(name, value)
             self._turn_to(item)
             self._know(item, value)
+            item["unsavable"] = self._try_to_save(item)
             self._items.append({**item, "preview": NO_PREVIEW})
         else:
             self._describe(name, value)
@@ -164,6 +174,7 @@ class Reader:
                 item["preview"] = self._ask(value)
         except BaseException as error:
             item["preview"] = cut(f"<repr failed: {_brief(error)}>", self._characters)
+        item["unsavable"] = self._try_to_save(item)
         self._items.append(item)
 
     def _begin(self, name: str, value: object) -> dict[str, Any]:
@@ -174,6 +185,34 @@ class Reader:
         known = self._guarded(facts, value, Facts())
         item["shape"], item["dtype"], item["length"] = list(known.shape), known.dtype, known.length
         item["size_bytes"] = 0 if self._bare else self._guarded(self._sizes.of, value, 0)
+
+    def _try_to_save(self, item: dict[str, Any]) -> str | None:
+        """Return why a checkpoint could not save a variable, "" where it could, None where that was not tried."""
+        name = item["name"]
+        if self._bare or name in self._skip:
+            return None
+        if self._attempts_left <= 0:
+            return UNTRIED
+        begin = _monotonic()
+        seconds = min(ATTEMPT_SECONDS, self._attempts_left)
+        try:
+            self._say_still_at(item)
+            if self._patience.call(self._attempts.runs_code, name, seconds=seconds):
+                self._turn_to(item)
+            else:
+                self._say_still_at(item)
+            return cut(self._patience.call(self._attempts.reason, name, seconds=seconds), _MESSAGE_CHARACTERS)
+        except TookTooLong:
+            return UNTRIED
+        except BaseException as error:
+            return cut(_brief(error), _MESSAGE_CHARACTERS)
+        finally:
+            self._attempts_left -= _monotonic() - begin
+
+    def _say_still_at(self, item: dict[str, Any]) -> None:
+        """What takes a while without any code of the user's is no hanging."""
+        if _monotonic() - self._flushed > _LONG_SECONDS:
+            self._turn_to(item)
 
     def _guarded(self, function: Callable[[Any], Any], value: object, otherwise: Any) -> Any:
         try:

@@ -1,0 +1,106 @@
+"""What a checkpoint would do with a variable, found out by trying: for readers, which run user code all the same."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sandbank_runner.interpreter.checkpoints.anchors import Anchors
+from sandbank_runner.interpreter.checkpoints.chunks import Chunk, Store, TooLarge
+from sandbank_runner.interpreter.checkpoints.graph import Graph
+from sandbank_runner.interpreter.checkpoints.pickling import DEPTH, Unit
+from sandbank_runner.interpreter.checkpoints.unsavable import brief
+from sandbank_runner.interpreter.reading.patience import TookTooLong
+from sandbank_runner.interpreter.sealed import seal
+
+seal(globals())
+
+BYTES: Final = 256 * 1024 * 1024
+"""What is pickled of one variable; arrays and their like do not count."""
+TOO_LARGE: Final = f"saving it was not tried to its end: it has more than {BYTES >> 20} MiB"
+NO_MEMORY: Final = "saving it was not tried to its end: that takes more memory than a read has"
+_getlimit, _setlimit = sys.getrecursionlimit, sys.setrecursionlimit
+
+
+class _Nothing(Store):
+    """Keeps nothing, and names nothing."""
+
+    def add(self, parts: list[Any], length: int) -> Chunk:
+        return "", length
+
+    def add_buffer(self, view: memoryview) -> list[Chunk]:
+        return []
+
+
+class _All:
+    def __contains__(self, _: object) -> bool:
+        return True
+
+
+class Attempts:
+    """Attempts on the variables of one namespace. For a process that does nothing else."""
+
+    def __init__(self, names: dict[str, Any], variables: Mapping[str, Any]) -> None:
+        self._names = names
+        self._variables = variables
+        self._known: Graph | None = None
+        self._lost: dict[str, str] = {}
+        """Definitions that cannot be saved, and why."""
+        self._tried: set[str] = set()
+
+    def runs_code(self, name: str) -> bool:
+        """Tell whether the attempt may run code of the user's. Itself it runs none."""
+        graph = self._graph()
+        seen: set[str] = set()
+        waiting = [name]
+        while waiting:
+            each = waiting.pop()
+            if each in seen:
+                continue
+            seen.add(each)
+            if each not in graph.uses:
+                graph.walk(each)
+            if each in graph.foreign:
+                return True
+            waiting += graph.uses[each]
+        return False
+
+    def reason(self, name: str) -> str:
+        """Return why a variable cannot be saved; "" where it can."""
+        graph = self._graph()
+        self._tried.add(name)
+        if name not in graph.uses:
+            graph.walk(name)
+        for needed in sorted(graph.uses[name] - self._tried):
+            self.reason(needed)
+        names = [name]
+        if graph.has_weak(name):
+            graph.walk_all()
+            names = next(part for part in graph.components() if name in part)
+        reason = self._dump(Unit(graph, names, self._lost, _All(), _Nothing(), BYTES), graph.variables[name])
+        if reason:
+            self._lost[name] = reason
+        return reason
+
+    def _dump(self, unit: Unit, value: Any) -> str:
+        try:
+            unit.dump(value)
+        except TookTooLong:
+            raise
+        except TooLarge:
+            return TOO_LARGE
+        except MemoryError:  # a checkpoint's writer has more
+            return NO_MEMORY
+        except BaseException as error:
+            return brief(error)
+        return ""
+
+    def _graph(self) -> Graph:
+        if self._known is None:
+            warnings.simplefilter("ignore")
+            if _getlimit() < DEPTH:
+                _setlimit(DEPTH)
+            self._known = Graph(self._variables, Anchors(self._names))
+        return self._known
