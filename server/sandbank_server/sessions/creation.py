@@ -136,7 +136,9 @@ class SessionFactory:
             try:
                 await session.save()
                 if new.from_checkpoint_id:
-                    session.restore_report = await session.restore(new.from_checkpoint_id, allow_lost=False)
+                    session.restore_report = await session.restore(
+                        new.from_checkpoint_id, allow_lost=False, pristine=True
+                    )
             except BaseException:
                 await session.abandon("it could not be recorded")
                 raise

@@ -26,6 +26,8 @@ class LogState:
         """The number of the newest replacement of the interpreter that is in here."""
         self.transaction_changes = 0
         """The number of the newest change of a transaction that is in here."""
+        self.generation = 0
+        """Whose sandbox counts so; 0 for the first one's."""
         self.last_loss: list[str] = []
         """The operations of the newest loss of state, so that a recovery that was never saved can still be told."""
         self._files = UploadedFiles()
@@ -184,6 +186,9 @@ class LogState:
         if outcome == _Operation.OUTCOME_LOST and replacement is not None:
             self.last_loss, self._files.last_lost = names, []
 
+    def _move(self, generation: int) -> None:
+        self.generation, self.replacements, self.transaction_changes = generation, 0, 0
+
     def _mark_reset(self) -> None:
         for entry in self._entries.values():
             entry.before_reset = True
@@ -210,14 +215,20 @@ class LogState:
             self._take_back(operation_ids, _outcome(fields["oc"]), number)
         elif kind == "w":
             self._remove(name)
-        elif kind == "r":
-            self._mark_reset()
-        elif kind == "c":
-            self._cover(name, str(fields["cp"]), _number(fields.get("u", 0)))
+        elif kind in ("r", "m", "c"):
+            self._replay_state(kind, fields)
         elif kind in ("ta", "t"):
             self._replay_transaction(kind, fields)
         else:
             self._files.replay(kind, str(fields.get("p", "")))
+
+    def _replay_state(self, kind: str, fields: dict[str, object]) -> None:
+        if kind == "r":
+            self._mark_reset()
+        elif kind == "m":
+            self._move(_number(fields["g"]))
+        else:
+            self._cover(str(fields.get("op", "")), str(fields["cp"]), _number(fields.get("u", 0)))
 
     def _replay_transaction(self, kind: str, fields: dict[str, object]) -> None:
         name = str(fields["tx"])

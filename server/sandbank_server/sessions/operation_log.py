@@ -206,6 +206,11 @@ class OperationLog(LogState):
         self._mark_reset()
         self._note({"k": "r"})
 
+    def move(self, generation: int) -> None:
+        """Record that the session goes on in another sandbox, which counts its replacements and transactions anew."""
+        self._move(generation)
+        self._note({"k": "m", "g": generation})
+
     def cover(self, operation_id: str, checkpoint_id: str, *, uploads: int = 0) -> None:
         """Record that a checkpoint is durable, of the state that has the effects up to an operation's.
 

@@ -93,6 +93,9 @@ class SandboxSide(SessionCore):
         if link.session_id != self.session_id:
             raise RunnerViolation("serves another session")
         log = self.operations.log
+        if self.record.generation > max(log.generation, 1):  # a kill came between the record and the log
+            self._end_transaction("its sandbox was given up")
+            log.move(self.record.generation)
         current = log.transactions.current
         unclaimed = current if current is not None and current.unclaimed else None
         self._learn(hello)

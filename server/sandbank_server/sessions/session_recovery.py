@@ -105,4 +105,4 @@ class SessionRecovery(SessionRestoring):
     async def _recover_once(self, checkpoint_id: str) -> None:
         record = await self._library.get(self.record.tenant, checkpoint_id)
         manifest = await self._library.manifest(record)
-        await self._restore_crashed(record, manifest, allow_lost=False)
+        await self._restore_elsewhere(record, manifest, allow_lost=False)
