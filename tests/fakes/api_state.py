@@ -123,6 +123,13 @@ class StateAnswers:
             as_of=variable_pb2.AsOf(operation_id="op-last", stale=True),
         )
 
+    def SetVariable(self, request: state_pb2.SetVariableRequest) -> state_pb2.SetVariableResponse:
+        value = json.loads(request.json) if request.WhichOneof("value") == "json" else request.arrow
+        if self.variables.get(request.name) == value:
+            return state_pb2.SetVariableResponse()
+        self.variables[request.name] = value
+        return state_pb2.SetVariableResponse(change=variable_pb2.VariableChange(name=request.name))
+
     def _variable(self, name: str) -> variable_pb2.Variable:
         value = self.variables[name]
         return variable_pb2.Variable(

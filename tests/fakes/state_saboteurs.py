@@ -89,6 +89,7 @@ class Stateful(Forking):
             os._exit(1)
 
     def bind(self, name: str, form: str, stream: _Stream) -> None:
+        stream.say(type="importer")
         try:
             value = stream.hear()["value"]
         except EOFError:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sandbank import requests, rpc
+from sandbank.encoded import Encoded
 from sandbank.results import Result, result_of_run
 from sandbank.v1 import (
     checkpoint_pb2,
@@ -233,6 +234,28 @@ def get_variable(
         max_bytes=max_bytes,
     )
     return Call(rpc.GET_VARIABLE, request, Value.of)
+
+
+def set_variable(
+    session_id: str, transaction_id: str, name: str, value: Encoded
+) -> Call[variable_pb2.VariableChange | None]:
+    """Bind a variable. Unbounded here: it takes its turn among the operations."""
+    given: dict[str, Any] = (
+        {"arrow": value.data} if value.format == "arrow" else {"json": value.data.decode()}
+    )
+    request = state_pb2.SetVariableRequest(
+        session_id=session_id,
+        transaction_id=transaction_id,
+        name=name,
+        arrow_as=value.arrow_as,  # type: ignore[arg-type]
+        **given,
+    )
+    return Call(rpc.SET_VARIABLE, request, change_of, None)
+
+
+def change_of(answer: Any) -> variable_pb2.VariableChange | None:
+    """Return what binding a variable changed, None where it had that value already."""
+    return answer.change if answer.HasField("change") else None
 
 
 def list_files(session_id: str, path: str, recursive: bool, page_size: int) -> Listing[file_pb2.FileInfo]:

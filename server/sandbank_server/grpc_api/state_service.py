@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import datetime
 
 from sandbank.v1 import checkpoint_pb2, state_pb2
@@ -16,6 +17,7 @@ from sandbank_server.grpc_api.limits import RequestLimits
 from sandbank_server.grpc_api.paging import PageTokens
 from sandbank_server.runners.variables import VALUE_BYTES
 from sandbank_server.sessions.manager import SessionManager
+from sandbank_server.sessions.values import SessionValues, Target, check_name
 from sandbank_server.sessions.variables import Listing, SessionVariables
 
 NAME_CHARACTERS = 1000
@@ -85,6 +87,24 @@ class StateService:
             variable=found.variables[0], data=found.data, mime_type=found.mime_type, as_of=found.as_of
         )
 
+    async def SetVariable(
+        self, request: state_pb2.SetVariableRequest, call: CallContext
+    ) -> state_pb2.SetVariableResponse:
+        """Bind a variable to a value that fits in a message."""
+        check.check_id(request.session_id, "session_id")
+        check.check_optional_id(request.transaction_id, "transaction_id")
+        check_name(request.name, "name")
+        check.check_enum(request.arrow_as, state_pb2.ArrowAs.DESCRIPTOR.values_by_number, "arrow_as")
+        form = request.WhichOneof("value")
+        if form is None:
+            raise BadFieldError.at("value", "must be set: json or arrow")
+        check.refuse_unbuilt("arrow", asked=form == "arrow")
+        data = request.json.encode() if form == "json" else request.arrow
+        target = Target(request.name, form, form, request.arrow_as, request.transaction_id)
+        values = SessionValues(await self._sessions.usable(call.tenant, request.session_id))
+        change = await values.bind(target, _once(data))
+        return state_pb2.SetVariableResponse(change=change if change.name else None)
+
     async def Checkpoint(
         self, request: state_pb2.CheckpointRequest, call: CallContext
     ) -> state_pb2.CheckpointResponse:
@@ -143,3 +163,7 @@ class StateService:
 
     async def _variables(self, call: CallContext, session_id: str) -> SessionVariables:
         return SessionVariables(await self._sessions.usable(call.tenant, session_id))
+
+
+async def _once(data: bytes) -> AsyncIterator[bytes]:
+    yield data

@@ -73,20 +73,21 @@ class StateStream:
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
-    async def receive(self) -> dict[str, Any] | bytes:
+    async def receive(self, seconds: float | None = STEP_SECONDS) -> dict[str, Any] | bytes:
         """Return the next frame: a header, which has a ``type``, or a piece of state.
 
-        :class:`RunnerViolation` for one that nobody sends, :class:`LinkClosed` at the end, TimeoutError.
+        It may take ``seconds`` to begin, None: as long as it takes. :class:`RunnerViolation` for one that nobody
+        sends, :class:`LinkClosed` at the end, TimeoutError.
         """
-        length, kind = _PREFIX.unpack(await self._exactly(_PREFIX.size))
+        length, kind = _PREFIX.unpack(await self._exactly(_PREFIX.size, seconds))
         if kind not in (_HEADER, _DATA) or length > (HEADER_BYTES if kind == _HEADER else DATA_BYTES):
             raise RunnerViolation(f"a frame of kind {kind!r} and {length} bytes")
         body = await self._exactly(length)
         return body if kind == _DATA else _parse(body)
 
-    async def header(self, *kinds: str) -> dict[str, Any]:
+    async def header(self, *kinds: str, seconds: float | None = STEP_SECONDS) -> dict[str, Any]:
         """Return the next frame, a header of one of these types. As :meth:`receive`."""
-        frame = await self.receive()
+        frame = await self.receive(seconds)
         if isinstance(frame, bytes) or frame["type"] not in kinds:
             raise RunnerViolation(f"{kinds[0]!r} was due")
         return frame
@@ -102,9 +103,9 @@ class StateStream:
         """Send a piece of state; waits while the process takes no more."""
         await self._write(_PREFIX.pack(len(data), _DATA) + data)
 
-    async def _exactly(self, count: int) -> bytes:
+    async def _exactly(self, count: int, seconds: float | None = STEP_SECONDS) -> bytes:
         try:
-            async with asyncio.timeout(STEP_SECONDS):
+            async with asyncio.timeout(seconds):
                 return await self._reader.readexactly(count)
         except (asyncio.IncompleteReadError, ConnectionError) as error:
             raise LinkClosed("the connection to the sandbox has ended") from error

@@ -18,6 +18,7 @@ _VARIABLE_BYTES = 64 * 1024
 _NAME_CHARACTERS = 1000
 _TEXT_CHARACTERS = 2000
 _DIMENSIONS = 64
+_BOUND = (variable_pb2.VariableChange.KIND_ADDED, variable_pb2.VariableChange.KIND_MODIFIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,23 @@ def check_value(result: runner_pb2.ReadResult, name: str, max_bytes: int) -> Fou
     if not (0 < len(mime) <= _TEXT_CHARACTERS and mime.isprintable()):
         raise RunnerViolation("a malformed type of a value")
     return found
+
+
+def check_change(data: bytes, name: str) -> variable_pb2.VariableChange:
+    """Return what binding a variable has changed; :class:`RunnerViolation` unless it can be that."""
+    if len(data) > _VARIABLE_BYTES:
+        raise RunnerViolation(f"change of {len(data)} bytes")
+    try:
+        change = variable_pb2.VariableChange.FromString(data)
+    except DecodeError as error:
+        raise RunnerViolation("malformed change") from error
+    texts = (change.type_name, change.previous_type_name, change.preview, change.detail)
+    if any(len(text) > _TEXT_CHARACTERS for text in texts):
+        raise RunnerViolation("a change of too many words")
+    if data and (change.name != name or change.kind not in _BOUND):
+        raise RunnerViolation("another change than asked for")
+    check_counts(change.size_bytes)
+    return change
 
 
 def _found(result: runner_pb2.ReadResult) -> Found:

@@ -79,7 +79,7 @@ class Session(SessionRecovery):
         what :meth:`usable` and the pool raise.
         """
         self._check_ended()
-        await self._go_through(self._tasks.start(self._reset(keep_files=keep_files), "reset"))
+        await self.go_through(self._tasks.start(self._reset(keep_files=keep_files), "reset"))
         await self.changed_outside()
 
     async def _reset(self, *, keep_files: bool) -> None:
@@ -114,7 +114,7 @@ class Session(SessionRecovery):
         :class:`SnapshotsDisabledError`, :class:`SnapshotGoneError`, and what :meth:`usable` raises.
         """
         self._check_alive()
-        await self._go_through(self._tasks.start(self._rewind(operation_id), "rewind"))
+        await self.go_through(self._tasks.start(self._rewind(operation_id), "rewind"))
         await self.changed_outside()
 
     async def _rewind(self, operation_id: str) -> None:

@@ -97,13 +97,14 @@ class SessionUse(SandboxSide):
             await self.usable()
             if self.operations.known(submission) is not None:  # by another call, meanwhile
                 return self.operations.cursor(submission.operation_id, lenient=True)
-        self._check_not_changing()
+        self.check_not_changing()
         self.operations.submit(submission, self.transactions.admit(submission))
         if submission.traceparent:
             self._traces[submission.operation_id] = submission.traceparent
         return self.operations.cursor(submission.operation_id)
 
-    def _check_not_changing(self) -> None:
+    def check_not_changing(self) -> None:
+        """Raise :class:`SessionBusyError` while the session is being reset, rewound or restored."""
         if self._changing.locked():
             raise SessionBusyError("the session is being reset; try again", retry_delay=0.2)
 
@@ -119,7 +120,7 @@ class SessionUse(SandboxSide):
         transaction_id = self._services.ids.transaction_id()
         work = self._tasks.start(self._begin(transaction_id, idle_timeout, include_files), "begin")
         try:
-            await self._go_through(work)
+            await self.go_through(work)
         except asyncio.CancelledError:
             if not work.cancelled():
                 self._tasks.start(self._roll_back_after(work, transaction_id), "roll back")
@@ -131,7 +132,7 @@ class SessionUse(SandboxSide):
     async def _begin(self, transaction_id: str, idle_timeout: float, include_files: bool) -> None:
         link = await self.usable()
         # Nothing waits from here until it is sent: a reset that is sent first must not find it in the log already.
-        self._check_not_changing()
+        self.check_not_changing()
         await self.transactions.open(link, transaction_id, idle_timeout, include_files=include_files)
 
     async def _roll_back_after(self, opening: asyncio.Task[None], transaction_id: str) -> None:
@@ -146,13 +147,13 @@ class SessionUse(SandboxSide):
         """
         ended = self.transactions.answer(transaction_id, commit=commit)
         while ended is None:
-            await self._go_through(
+            await self.go_through(
                 self._tasks.start(self.transactions.end(transaction_id, commit=commit), "end")
             )
             ended = self.transactions.answer(transaction_id, commit=commit)
         return ended
 
-    async def _go_through(self, work: asyncio.Task[None]) -> None:
+    async def go_through(self, work: asyncio.Task[None]) -> None:
         """Wait for work that goes on when the caller is cancelled; :class:`SessionTerminatedError` at its end."""
         try:
             await asyncio.shield(work)
@@ -162,6 +163,6 @@ class SessionUse(SandboxSide):
                 self._check_ended()  # it was the session's end that cancelled it, and nobody else
             raise
 
-    def start(self, work: Coroutine[None, None, None]) -> None:
-        """Do something for this session that nobody waits for; it ends with the session at the latest."""
-        self._tasks.start(work, "call")
+    def start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """Do something for this session whoever waits for it; it ends with the session at the latest."""
+        return self._tasks.start(work, "call")

@@ -123,7 +123,7 @@ async def _write_once(
         )
         asked = asyncio.ensure_future(link.request(_ANSWER_SECONDS, checkpoint=checkpoint))
         talk = take_in(stream, store, tenant, find_base, skip=skip, digests=verify)
-        taken = await _converse(asked, talk)
+        taken = await converse(asked, talk)
         await stream.send_header({"type": "stored"})
         result = (await asked).state
         taken.manifest.operation = result.as_of_operation_id
@@ -164,7 +164,7 @@ async def load_state(
                 verify=dry_run,
                 checkpoint_id=checkpoint_id,
             )
-            loaded = await _converse(asked, talk)
+            loaded = await converse(asked, talk)
             await asked
             return loaded
     except LoadRefused as error:
@@ -173,7 +173,7 @@ async def load_state(
         raise _failure(error) from error
 
 
-async def _converse(asked: asyncio.Future[runner_pb2.Reply], talk: Awaitable[_T]) -> _T:
+async def converse(asked: asyncio.Future[runner_pb2.Reply], talk: Awaitable[_T]) -> _T:
     """Hold the conversation that a request is about; one that fails ends it, and its reason is what counts."""
     talking: asyncio.Future[_T] = asyncio.ensure_future(talk)
     both: set[asyncio.Future[Any]] = {asked, talking}

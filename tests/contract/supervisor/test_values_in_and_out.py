@@ -214,7 +214,7 @@ async def test_one_that_takes_too_long_is_cut_off(keep: Keep):
         await session.run("a", "x = 1")
         stream = await state_stream(sandbox)
         request_id = bind(session, stream, "x", timeout=0.3)
-        assert (await reply_to(session, request_id)).failure.reason == "BAD_FIELD"
+        assert (await reply_to(session, request_id)).failure.reason == "SESSION_BUSY"
         assert await shown(session, "b") == b"1"
         assert session.all_told("interpreter_replaced") == []
 

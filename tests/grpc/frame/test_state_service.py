@@ -27,7 +27,7 @@ from sandbank_server.grpc_api.state_service import StateService
 from tests.grpc.frame.conftest import Details, Serve, Served, details_of
 
 STATE = state_pb2.DESCRIPTOR.services_by_name["StateService"]
-UNBUILT = ("SetVariable", "ExportVariable", "ImportVariable", "Complete", "Inspect")
+UNBUILT = ("ExportVariable", "ImportVariable", "Complete", "Inspect")
 
 
 class NoSessions:

@@ -43,6 +43,30 @@ def test_a_value_is_decoded_where_it_is_plain_data(client: Client) -> None:
         session.get("a", "pickle")
 
 
+def test_plain_data_is_sent_as_it_is(server: FakeServer, client: Client) -> None:
+    """What JSON would change is refused before anything is sent."""
+    session = client.session()
+    data = {"k": [None, True, 1, 0.5, "é"]}
+    change = session.set("new", data)
+    assert change is not None
+    assert change.name == "new"
+    assert session.set("new", data) is None
+    assert server.variables["new"] == data
+    loop: list[object] = []
+    loop.append(loop)
+    for value in ((1, 2), {1: 2}, {1}, object(), True + 0j):
+        with pytest.raises(TypeError, match="JSON"):
+            session.set("new", value)
+    for value in (float("nan"), [float("inf")], loop):
+        with pytest.raises(ValueError, match=r"JSON|nested"):
+            session.set("new", value)
+    with pytest.raises(ValueError, match="arrow_as"):
+        session.set("new", 1, arrow_as="pandas")
+    with session.transaction() as tx:
+        tx.set("new", 2)
+    assert [request.transaction_id for request in server.called("SetVariable")] == ["", "", "tx-1"]
+
+
 def test_a_transaction_reads_what_its_members_see(server: FakeServer, client: Client) -> None:
     """The session's own reads do not name it."""
     session = client.session()
@@ -60,3 +84,5 @@ async def test_the_async_client_reads_alike(async_client: AsyncClient) -> None:
     assert [variable.name async for variable in session.variables("a")] == ["a", "ab", "abc"]
     assert (await session.get("abc")).value == "{1, 2}"
     assert (await session.get("a")).value == 1
+    assert await session.set("a", 1) is None
+    assert await session.set("a", 2) is not None

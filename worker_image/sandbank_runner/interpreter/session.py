@@ -24,6 +24,7 @@ from sandbank_runner.interpreter.parallel.current import namespace_operation
 from sandbank_runner.interpreter.reading import Readers
 from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.snapshots import Snapshots
+from sandbank_runner.interpreter.transfer import Importer
 from sandbank_runner.interpreter.turns import CHANNEL
 from sandbank_runner.interpreter.usage import Usage, peak_memory_bytes
 from sandbank_runner.interpreter.workspace_files import WorkspaceFiles
@@ -87,6 +88,7 @@ class Session:
         self._handlers = {
             "interrupt": self._board.interrupt,
             "read": readers.read,
+            "import": Importer(link, self._executor.namespace, self._changes).bind,
             "execute": self._execute,
             "setup": self._setup,
             "input": self.questions.answered,

@@ -16,12 +16,12 @@ from sandbank_runner.supervisor.queue import Import
 from sandbank_runner.supervisor.refusals import Refusal
 from sandbank_runner.supervisor.state_connections import UNKNOWN, StateConnection, StateConnections
 from sandbank_runner.supervisor.state_work import said, seconds_of
-from sandbank_runner.v1.runner_pb2 import ImportVariable, StateResult
+from sandbank_runner.v1.runner_pb2 import StateResult
 
 GRACE_SECONDS = 2.0
 """How long the interpreter may take to notice that the connection was cut; then it is killed."""
 
-_REASONS = frozenset({"FORMAT_UNAVAILABLE", "TOO_LARGE", "BAD_FIELD"})
+_REASONS = frozenset({"FORMAT_UNAVAILABLE", "TOO_LARGE", "BAD_FIELD", "SESSION_BUSY"})
 _ARROW_AS: dict[int, str] = {
     ArrowAs.ARROW_AS_UNSPECIFIED: "table",
     ArrowAs.ARROW_AS_TABLE: "table",
@@ -59,27 +59,30 @@ class Imports:
         found: StateResult | Refusal = Refusal("BUG", "the import failed for an unknown reason")
         try:
             connection = await self._connections.take(step.request.token)
-            found = (
-                UNKNOWN if connection is None else await self._import(step.request, interpreter, connection)
-            )
+            found = UNKNOWN if connection is None else await self._import(step, interpreter, connection)
         finally:
             self._task = None
             step.answer(found)
             self._again()
 
     async def _import(
-        self, request: ImportVariable, interpreter: Interpreter, connection: StateConnection
+        self, step: Import, interpreter: Interpreter, connection: StateConnection
     ) -> StateResult | Refusal:
+        request = step.request
         if not interpreter.free:
             connection.cut()
             return _gone("it was replaced")
         state, operation_id = self._ledger.effects.state, self._ledger.effects.operation_id
         self._ledger.effects.begin(operation_id)
         arrow_as = _ARROW_AS.get(request.arrow_as, "table")
-        answer = interpreter.import_variable(request.name, request.format, arrow_as, connection.give())
+        answer = interpreter.import_variable(
+            request.name, request.format, arrow_as, step.preview_characters, connection.give()
+        )
+        seconds = seconds_of(request.timeout)
         try:
-            await asyncio.wait({answer}, timeout=seconds_of(request.timeout))
-            if not answer.done():
+            await asyncio.wait({answer}, timeout=seconds)
+            in_time = answer.done()
+            if not in_time:
                 connection.cut()
             message = await interpreter.answered(answer, GRACE_SECONDS)
         except StartFailed as error:
@@ -91,6 +94,8 @@ class Imports:
         found = _parse(message)
         if isinstance(found, Refusal):
             self._ledger.effects.go_back(state, operation_id)
+            if not in_time:
+                return Refusal("SESSION_BUSY", f"the value did not come within {seconds:g} s")
             return found
         found.as_of_operation_id = operation_id
         found.execution_count = self._ledger.execution_count

@@ -204,10 +204,18 @@ class Interpreter:
         }
         return self._prepare(request, ("setup_done",))
 
-    def import_variable(self, name: str, form: str, arrow_as: str, give: int) -> asyncio.Future[Message]:
+    def import_variable(
+        self, name: str, form: str, arrow_as: str, preview_characters: int, give: int
+    ) -> asyncio.Future[Message]:
         """Have it bind a variable to what comes on the connection ``give``, which is closed here; likewise."""
         self.used = True
-        request: dict[str, object] = {"type": "import", "name": name, "format": form, "arrow_as": arrow_as}
+        request: dict[str, object] = {
+            "type": "import",
+            "name": name,
+            "format": form,
+            "arrow_as": arrow_as,
+            "preview_characters": preview_characters,
+        }
         return self._prepare(request, ("imported", "import_refused"), give)
 
     def load(self, execution_count: int, give: int) -> asyncio.Future[Message]:

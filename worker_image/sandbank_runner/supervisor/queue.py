@@ -36,6 +36,7 @@ class Import:
 
     request: ImportVariable
     answer: Callable[[StateResult | Refusal], None]
+    preview_characters: int
 
     @property
     def transaction_id(self) -> str:

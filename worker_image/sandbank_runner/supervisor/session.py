@@ -73,6 +73,7 @@ class Session:
         self.background = BackgroundOutput(tell, loop.time)
         self._events = EventBuilder(assign.session_id)
         self._publisher = publisher
+        self._connections = connections
         self._now = now
         self.ledger = Ledger(assign.session_id, self.journal, tell, now)
         interpreters.snapshots.settings = SnapshotSettings(
@@ -102,6 +103,10 @@ class Session:
         interpreters.set_environment(
             Environment({**assign.env, **assign.secret_env}, tuple(assign.secret_env))
         )
+
+    @property
+    def _preview_characters(self) -> int:
+        return min(max(self.assign.preview_chars, 0), LONGEST_PREVIEW) or PREVIEW_CHARACTERS
 
     @property
     def queued_count(self) -> int:
@@ -135,9 +140,7 @@ class Session:
                 allow_input=submit.allow_input,
                 report_changes=submit.report_changes,
                 change_count=max(self.assign.change_count, 0) or CHANGE_COUNT,
-                preview_characters=(
-                    min(max(self.assign.preview_chars, 0), LONGEST_PREVIEW) or PREVIEW_CHARACTERS
-                ),
+                preview_characters=self._preview_characters,
             )
         )
 
@@ -198,7 +201,13 @@ class Session:
         self, request: ImportVariable, answer: Callable[[StateResult | Refusal], None]
     ) -> None:
         """Bind a variable when everything before it has ended; ``answer`` is told."""
-        self.dispatcher.arrange(Import(request, answer))
+
+        def answered(found: StateResult | Refusal) -> None:
+            self._connections.unname(request.token)
+            answer(found)
+
+        self._connections.name(request.token)
+        self.dispatcher.arrange(Import(request, answered, self._preview_characters))
 
     def describe(self, hello: Hello) -> None:
         """Tell in ``hello`` what there is to know of the session."""

@@ -48,23 +48,43 @@ class StateConnection:
 
 
 class StateConnections:
-    """Those that wait."""
+    """Those that wait: for their request, or, once that has named them, for its turn."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._waiting: dict[str, tuple[socket.socket, asyncio.TimerHandle]] = {}
         self._awaited: dict[str, asyncio.Future[None]] = {}
+        self._named: dict[str, bool] = {}
+        """Tokens that requests have named whose turn has not come; True where the connection has ended meanwhile."""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def name(self, token: str) -> None:
+        """A request has come, whose turn comes later: until :meth:`unname` its connection is kept."""
+        self._named[token] = False
+        if token in self._waiting:
+            self._waiting[token][1].cancel()
+
+    def unname(self, token: str) -> None:
+        """The request was answered: a connection that it did not take is closed. Idempotent."""
+        if self._named.pop(token, None) is not None:
+            self._forget(token)
+
     def open(self, sock: socket.socket, token: str) -> None:
         """Keep a connection. One without a token of its own, or one too many, is closed."""
-        if not 0 < len(token) <= TOKEN_CHARACTERS or token in self._waiting or len(self) >= CONNECTIONS:
+        unnamed = len(self._waiting.keys() - self._named.keys())  # the others are as many as requests wait
+        if (
+            not 0 < len(token) <= TOKEN_CHARACTERS
+            or token in self._waiting
+            or (token not in self._named and unnamed >= CONNECTIONS)
+        ):
             sock.close()
             return
         timer = self._loop.call_later(KEPT_SECONDS, self._forget, token)
         self._waiting[token] = sock, timer
+        if token in self._named:
+            timer.cancel()
         self._loop.add_reader(sock, self._readable, token)
         awaited = self._awaited.get(token)
         if awaited is not None and not awaited.done():
@@ -72,7 +92,8 @@ class StateConnections:
 
     async def take(self, token: str) -> StateConnection | None:
         """Return the connection of a token, which is used up; None where there is none, nor comes in time."""
-        if token not in self._waiting and token and token not in self._awaited:
+        ended = self._named.get(token, False)
+        if token not in self._waiting and token and token not in self._awaited and not ended:
             arrival = self._awaited[token] = self._loop.create_future()
             try:
                 await asyncio.wait({arrival}, timeout=ARRIVAL_SECONDS)
@@ -101,6 +122,8 @@ class StateConnections:
             self._loop.remove_reader(sock)  # it would be told again and again
 
     def _forget(self, token: str) -> None:
+        if token in self._named:
+            self._named[token] = True
         sock = self._let_go(token)
         if sock is not None:
             sock.close()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Unpack
+from typing import Any, Unpack
 
 from sandbank import calls, requests
 from sandbank.aio.execution import AsyncExecution, InputCallback
 from sandbank.aio.interaction import AsyncInteraction
 from sandbank.aio.transport import Transport
+from sandbank.encoded import encoded
 from sandbank.events import Event
 from sandbank.facade import ScopeBase, Sent
 from sandbank.reasons import FormatUnavailable
@@ -90,6 +91,19 @@ class AsyncScope(ScopeBase):
             return await self._get(name, "json", max_bytes)
         except FormatUnavailable:
             return await self._get(name, "repr", max_bytes)
+
+    async def set(
+        self, name: str, value: Any, *, arrow_as: str | int = ""
+    ) -> variable_pb2.VariableChange | None:
+        """Bind a variable to a value, in its turn among the operations; return what that changed.
+
+        Plain data goes as JSON, and only where JSON says it exactly: None, bool, int, finite float, str, lists of these
+        and dicts with text for keys. `bytes` are an Arrow IPC stream. None is returned where the variable had that
+        value already.
+        """
+        return await self._transport.call(
+            calls.set_variable(self.session_id, self._transaction_id, name, encoded(value, arrow_as))
+        )
 
     async def _get(self, name: str, value_format: str | int, max_bytes: int) -> Value:
         return await self._transport.call(

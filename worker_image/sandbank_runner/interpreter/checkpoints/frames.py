@@ -29,6 +29,7 @@ _scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]
 _encode = json_encoder.make(ascii_only=True)
 _VECTOR = 512
 """Pieces handed to the kernel at once, below its limit of 1024."""
+_END_BYTES = 64
 
 
 class Broken(Exception):
@@ -61,29 +62,39 @@ class Connection:
         if kind != HEADER or length > HEADER_BYTES:
             raise Broken(f"frame of kind {kind!r} and {length} bytes")
         body = bytearray(length)
-        self._fill(memoryview(body))
-        try:
-            header = _scan(body.decode("utf-8"), 0)[0]
-        except (ValueError, RecursionError, StopIteration):
-            raise Broken("malformed header") from None
-        if type(header) is not dict or type(header.get("type")) is not str:
-            raise Broken("malformed header")
-        return header
+        self.fill(memoryview(body))
+        return _parse(body)
 
     def take_into(self, view: memoryview) -> None:
         """Fill ``view`` with the next piece of state, which must have just its length."""
         length, kind = self._next()
         if kind != DATA or length != len(view):
             raise Broken(f"frame of kind {kind!r} and {length} bytes instead of {len(view)} of state")
-        self._fill(view)
+        self.fill(view)
+
+    def begin_piece(self) -> int | None:
+        """Return the length of the piece of state that comes next, None where the header `end` does.
+
+        The piece is to be read by :meth:`fill`.
+        """
+        length, kind = self._next()
+        if kind == DATA and length <= CHUNK_BYTES:
+            return length
+        if kind == HEADER and length <= _END_BYTES:
+            body = bytearray(length)
+            self.fill(memoryview(body))
+            if _parse(body)["type"] == "end":
+                return None
+        raise Broken(f"frame of kind {kind!r} and {length} bytes instead of state")
 
     def _next(self) -> tuple[int, bytes]:
         prefix = bytearray(_PREFIX_BYTES)
-        self._fill(memoryview(prefix))
+        self.fill(memoryview(prefix))
         length, kind = _unpack(prefix)
         return length, kind
 
-    def _fill(self, view: memoryview) -> None:
+    def fill(self, view: memoryview) -> None:
+        """Read until ``view`` is full. :class:`Broken` at the end."""
         try:
             while view:
                 count = _readv(self.descriptor, [view])
@@ -104,3 +115,13 @@ class Connection:
                     parts[0] = memoryview(parts[0])[count:]
         except OSError as error:
             raise Broken(str(error)) from None
+
+
+def _parse(body: bytearray) -> dict[str, Any]:
+    try:
+        header = _scan(body.decode("utf-8"), 0)[0]
+    except (ValueError, RecursionError, StopIteration):
+        raise Broken("malformed header") from None
+    if type(header) is not dict or type(header.get("type")) is not str:
+        raise Broken("malformed header")
+    return header
