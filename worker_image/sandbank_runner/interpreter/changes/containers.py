@@ -8,9 +8,9 @@ from itertools import islice
 from types import CellType, MappingProxyType
 from typing import Any, Final
 
-from sandbank_runner.interpreter.changes import atoms
-from sandbank_runner.interpreter.changes.limits import SLICE
-from sandbank_runner.interpreter.changes.walk import MUTABLE, PLAIN, SHARED, Entry, Walk
+from sandbank_runner.interpreter.changes import atoms, placing
+from sandbank_runner.interpreter.changes.limits import LARGE
+from sandbank_runner.interpreter.changes.walk import MUTABLE, PLAIN, SHARED, Entry, Place, Walk
 from sandbank_runner.interpreter.reading.kinds import identity
 from sandbank_runner.interpreter.sealed import seal
 
@@ -25,57 +25,90 @@ def a_list(walk: Walk, value: Any, kind: Any) -> None:
     """Write a list down: its items, in one go where there are only atoms."""
     items = value if kind is list else list(list.__iter__(value))
     count = len(items)
+    place = walk.place("L", placing.of_list, value) if count > LARGE and kind is list else None
+    if place is not None and _is_kept(walk, place, count):
+        return
     walk.spend(count)
     if not atoms.all_short_atoms(items):
         walk.tokens.append(("l", count))
         walk.stack.extend(items[::-1])
-    elif count <= SLICE:
+    elif count <= LARGE:
         walk.tokens.append(("L", items))
     else:
-        walk.tokens.append(("L", count, atoms.digest_of(lambda begin, end: items[begin:end], count)))
+        _write_large(walk, "L", count, place, atoms.digest_of(lambda begin, end: items[begin:end], count))
 
 
 def a_tuple(walk: Walk, value: Any, kind: Any) -> None:
     """Write a tuple down wherever it comes: whether it is one object or two equal ones does not matter."""
     items = value if kind is tuple else tuple(tuple.__iter__(value))
     count = len(items)
+    place = walk.place("T", placing.of_tuple, value) if count > LARGE and kind is tuple else None
+    if place is not None and _is_kept(walk, place, count):
+        return
     walk.spend(count)
     if atoms.all_short_atoms(items):
-        if count <= SLICE:
+        if count <= LARGE:
             walk.tokens.append(("T", items))
         else:
-            walk.tokens.append(("T", count, atoms.digest_of(lambda begin, end: items[begin:end], count)))
+            _write_large(walk, "T", count, place, atoms.digest_of(lambda begin, end: items[begin:end], count))
     elif not walk.repeats(value):
         walk.tokens.append(("t", count))
         walk.stack.extend(items[::-1])
 
 
-def a_dict(walk: Walk, value: Any, _kind: Any) -> None:
+def _is_kept(walk: Walk, place: Place, count: int) -> bool:
+    """Write down what was kept of a large container, if its table is untouched."""
+    found = walk.around.buffers.table(place)
+    if found is None:
+        return False
+    walk.tokens.append((place[0], count, found))
+    return True
+
+
+def _write_large(walk: Walk, sign: str, count: int, place: Place | None, found: bytes) -> None:
+    """Write a large container of atoms down, by its digest."""
+    walk.tokens.append((sign, count, found))
+    if place is not None:
+        walk.around.buffers.keep(place, found)
+
+
+def a_dict(walk: Walk, value: Any, kind: Any) -> None:
     """Write a dict down, in its order."""
-    keys, values = list(dict.keys(value)), list(dict.values(value))
-    write_items(walk, "d", keys, values)
+    count = dict.__len__(value)
+    place = (
+        walk.place("d", placing.of_dict, value)
+        if count > LARGE and (kind is dict or kind is defaultdict)
+        else None
+    )
+    if place is not None and _is_kept(walk, place, count):
+        return
+    write_items(walk, "d", list(dict.keys(value)), list(dict.values(value)), place)
 
 
-def write_items(walk: Walk, sign: str, keys: list[Any], values: list[Any]) -> None:
-    """Write keys and values down that belong together."""
+def write_items(
+    walk: Walk, sign: str, keys: list[Any], values: list[Any], place: Place | None = None
+) -> None:
+    """Write keys and values down that belong together; ``place`` is where both are."""
     count = len(keys)
     walk.spend(2 * count)
-    if atoms.all_short_atoms(keys):
-        if count <= SLICE:
-            walk.tokens.append((sign, keys))
-        else:
-            walk.tokens.append((sign, count, atoms.digest_of(lambda begin, end: keys[begin:end], count)))
-    else:
+    if not atoms.all_short_atoms(keys):
         walk.tokens.append((sign, count, 0))
         walk.stack.extend(values[::-1])
         walk.stack.extend(keys[::-1])
-        return
-    if not atoms.all_short_atoms(values):
-        walk.stack.extend(values[::-1])
-    elif count <= SLICE:
-        walk.tokens.append(values)
+    elif count <= LARGE:
+        walk.tokens.append((sign, keys))
+        if atoms.all_short_atoms(values):
+            walk.tokens.append(values)
+        else:
+            walk.stack.extend(values[::-1])
     else:
-        walk.tokens.append(atoms.digest_of(lambda begin, end: values[begin:end], count))
+        found = atoms.digest_of(lambda begin, end: keys[begin:end], count)
+        if atoms.all_short_atoms(values):
+            found += atoms.digest_of(lambda begin, end: values[begin:end], count)
+            _write_large(walk, sign, count, place, found)
+        else:
+            walk.tokens.append((sign, count, found))
+            walk.stack.extend(values[::-1])
 
 
 def an_ordered_dict(walk: Walk, value: Any, _kind: Any) -> None:
@@ -100,15 +133,18 @@ def a_set(walk: Walk, value: Any, kind: Any) -> None:
     """Write a set or frozenset down; its order is no part of it."""
     base: Any = set if issubclass(kind, set) else frozenset
     count = base.__len__(value)
+    walk.tokens.append(("s", base is set, count))
+    place = walk.place("S", placing.of_set, value) if count > LARGE else None
+    if place is not None and _is_kept(walk, place, count):
+        return
     walk.spend(4 * count)
     parts = list(base.__iter__(value))
-    walk.tokens.append(("s", base is set, count))
     if atoms.all_short_atoms(parts):
         found = sorted(map(atoms.dumps, parts))
-        if count <= SLICE:
+        if count <= LARGE:
             walk.tokens.append(found)
         else:
-            walk.tokens.append(atoms.digest_of(lambda begin, end: found[begin:end], count))
+            _write_large(walk, "S", count, place, atoms.digest_of(lambda begin, end: found[begin:end], count))
     else:
         walk.unordered(parts)
 

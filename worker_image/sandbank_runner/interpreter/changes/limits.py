@@ -18,6 +18,8 @@ REPEATS: Final = 20_000
 """How often tuples that were seen already are written out again, before the walk takes them for shared."""
 LONG_BYTES: Final = 1 << 16
 """A string, a number or a buffer from this size on is digested by itself, and not held to be compared."""
+LARGE: Final = 4_096
+"""A container with more atoms than that has a digest of its own, which is kept while its table is untouched."""
 SLICE: Final = 20_000
 """Parts of a long container that are digested at a time: the copy of them is small then."""
 CODE_NESTING: Final = 50

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from sandbank_runner.interpreter.changes import limits
 from sandbank_runner.interpreter.changes.describing import Describer
 from sandbank_runner.interpreter.changes.ledger import Ledger
-from sandbank_runner.interpreter.changes.pages import thread_count
+from sandbank_runner.interpreter.changes.pages import is_alone, mark
 from sandbank_runner.interpreter.changes.tracker import Tracker
 from sandbank_runner.interpreter.sealed import give_back, put_back, seal
 
@@ -53,6 +53,8 @@ class Changes:
         """What was seen last is what the session is, but for what other threads do."""
         self._was_alone = True
         """There was one thread when the last operation ended, so there is none but that since."""
+        self._holds = False
+        """The collector is held back."""
         self.ledger = Ledger(self._look, lambda: self._is_seen and self._was_alone, self._forget)
 
     def begin(self, wanted: Wanted | None) -> None:
@@ -61,15 +63,23 @@ class Changes:
             self.ledger.note(self._look() or ())
             _undisturbed(self._tracker.report)
             self._is_known = True
+        if (
+            self._is_seen
+        ):  # else what was written since the last look could pass for untouched after the next fork
+            mark()
+        self._is_seen = False
+        self._release()
 
     def end(self, wanted: Wanted | None) -> dict[str, Any]:
         """An operation has ended: return ``changes`` and ``changes_truncated``, nothing where no report is wanted."""
-        self._is_seen = False
         if wanted is None:
             self._is_known = False
-            self._was_alone = _is_alone()
+            self._was_alone = is_alone()
             return {}
+        self._hold()
         self._was_alone = self._look() is not None
+        if not self._was_alone:
+            self._release()
         return self._told(wanted)
 
     def end_beside(
@@ -79,13 +89,24 @@ class Changes:
         if wanted is None or not others:
             return self.end(wanted)
         touched = {*operation.touched, *operation.mutated, *operation.written}
-        self._is_seen = self._was_alone = False  # what else it may have changed is not looked for now
+        self._was_alone = False  # what else it may have changed is not looked for now
         return self._look_at(touched, wanted)
 
     def bound(self, name: str, characters: int) -> dict[str, Any] | None:
         """Return the change that binding a name from outside has made, None where it has made none."""
         told = self._look_at([name], Wanted(1, characters))["changes"]
         return told[0] if told else None
+
+    def _hold(self) -> None:
+        """Have nothing collected until the next operation: finalizers would write to what was looked at."""
+        if _gc_isenabled():
+            _gc_disable()
+            self._holds = True
+
+    def _release(self) -> None:
+        if self._holds:
+            self._holds = False
+            _gc_enable()
 
     def _forget(self) -> None:
         self._is_known = self._is_seen = False
@@ -117,7 +138,7 @@ class Changes:
 
     def _look(self) -> Collection[str] | None:
         """Return the names that have changed since the last look, None where others may be changing them now."""
-        alone = _is_alone()
+        alone = is_alone()
         try:
             found = set() if self._is_seen and alone else _undisturbed(self._tracker.look)
         except Exception:
@@ -125,13 +146,6 @@ class Changes:
             return None
         self._is_seen = alone
         return found if alone else None
-
-
-def _is_alone() -> bool:
-    try:
-        return thread_count() == 1
-    except OSError:
-        return False
 
 
 def _undisturbed(work: Callable[[], _T]) -> _T:

@@ -10,10 +10,11 @@ from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
 from sandbank_runner.interpreter.changes import atoms, rules, sharing
-from sandbank_runner.interpreter.changes.buffers import Memory
+from sandbank_runner.interpreter.changes.buffers import Kept, Memory
 from sandbank_runner.interpreter.changes.limits import REPORT_SECONDS, VARIABLE_SECONDS
+from sandbank_runner.interpreter.changes.pages import Pages, is_alone
 from sandbank_runner.interpreter.changes.states import State, equal, state_of, state_of_atom
-from sandbank_runner.interpreter.changes.walk import Buffers, Entry
+from sandbank_runner.interpreter.changes.walk import Buffers, Entry, Place
 from sandbank_runner.interpreter.reading.kinds import identity
 from sandbank_runner.interpreter.reading.reader import is_shown
 from sandbank_runner.interpreter.sealed import seal
@@ -65,6 +66,9 @@ class Tracker:
         self._names = names
         self._seen: dict[str, State] = {}
         self._told: dict[str, State] = {}
+        self._kept: dict[Place, Kept | bytes] = {}
+        self._was_alone = False
+        """There was one thread at the last look, so what was seen then is what the next operation begins with."""
         self._touched: set[str] = set()
         """Names whose state was taken anew since the last report, and those that are gone."""
 
@@ -90,7 +94,18 @@ class Tracker:
         return found
 
     def _look(self, now: dict[str, Any], before: dict[str, State]) -> list[Difference]:
-        around = Around(self._names, Memory())
+        alone = is_alone()
+        pages = Pages(usable=self._was_alone)
+        self._was_alone = alone
+        memory = Memory(self._kept, pages, alone=alone)
+        around = Around(self._names, memory)
+        try:
+            return self._compare(now, before, around)
+        finally:
+            pages.close()
+            self._kept = memory.kept
+
+    def _compare(self, now: dict[str, Any], before: dict[str, State], around: Around) -> list[Difference]:
         last = _monotonic() + REPORT_SECONDS
         after: dict[str, State] = {}
         touched = {name for name in before if name not in now}

@@ -33,6 +33,8 @@ PLAIN: Final = 2
 
 Rule = Callable[["Walk", Any, Any], None]
 Entry = tuple[Rule, int]
+Place = tuple[str, int, int]
+"""Of memory: a sign that says what is there, address and size."""
 
 
 class CannotCompare(Exception):
@@ -44,6 +46,15 @@ class Buffers(Protocol):
 
     def digest(self, memory: Any, address: int, size: int) -> bytes:
         """Return the digest of ``memory``, contiguous bytes at an address."""
+
+    has_tables: bool
+    """Tables of containers can be looked for: nobody else is there to change them meanwhile."""
+
+    def table(self, place: Place) -> bytes | None:
+        """Return what was kept of a table that leads to atoms only, where it is known to be as it was."""
+
+    def keep(self, place: Place, found: bytes) -> None:
+        """Remember what stands for a table."""
 
 
 class Surroundings(Protocol):
@@ -110,6 +121,13 @@ class Walk:
     def push(self, parts: Iterable[Any]) -> None:
         """Go on with ``parts``, which come in this order before anything else."""
         self.stack.extend([*parts][::-1])
+
+    def place(self, sign: str, find: Callable[[Any], tuple[int, int] | None], value: Any) -> Place | None:
+        """Return where the table of a container is; None where that cannot be used."""
+        if not self.around.buffers.has_tables:
+            return None
+        found = find(value)
+        return None if found is None else (sign, *found)
 
     def repeats(self, value: Any) -> bool:
         """Tell whether to take an immutable container for shared: it came before, and writing it out got too dear."""

@@ -14,9 +14,9 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from sandbank_runner.interpreter.changes import foreign, rules
-from sandbank_runner.interpreter.changes.buffers import Memory
+from sandbank_runner.interpreter.changes.digests import digest
 from sandbank_runner.interpreter.changes.tracker import Around
-from sandbank_runner.interpreter.changes.walk import Entry, Walk
+from sandbank_runner.interpreter.changes.walk import Entry, Place, Walk
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
@@ -26,6 +26,22 @@ SECONDS: Final = 30.0
 _monotonic = time.monotonic
 _sha256 = hashlib.sha256
 _PREFIX: Final = "xxh3:" if "xxhash" in sys.modules else "blake2:"
+
+
+class _Memory:
+    """Digests memory, and keeps nothing."""
+
+    has_tables = False
+
+    def digest(self, memory: Any, _address: int, _size: int) -> bytes:
+        """Read all of it."""
+        return digest(memory)
+
+    def table(self, _place: Place) -> None:
+        """Know of none."""
+
+    def keep(self, _place: Place, _found: bytes) -> None:
+        """Keep nothing."""
 
 
 def _entry_of(kind: Any) -> Entry:
@@ -40,7 +56,7 @@ def _unknown(walk: Walk, _value: Any, _kind: Any) -> None:
 
 def digests(names: dict[str, Any], group: Iterable[str]) -> dict[str, str]:
     """Return digests of the variables of a group, "" where there is none that means something."""
-    around = Around(names, Memory())
+    around = Around(names, _Memory())
     around.entry_of = _entry_of
     numbers: dict[int, int] = {}
     found = {}
