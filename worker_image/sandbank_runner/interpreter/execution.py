@@ -14,6 +14,7 @@ from types import CodeType
 from typing import Any
 
 from sandbank_runner.interpreter import display, formatting
+from sandbank_runner.interpreter.changes.foreign import look_in
 from sandbank_runner.interpreter.errors import ErrorReporter
 from sandbank_runner.interpreter.evaluation import awaits, evaluate, evaluate_awaiting
 from sandbank_runner.interpreter.event_loop import SessionLoop
@@ -57,6 +58,7 @@ class Executor:
         self.errors = ErrorReporter(workspace)
         self.sources = Sources()
         self.context = contextvars.copy_context()
+        look_in(self.context)
         self._loop = SessionLoop(interrupts)
         self._probes = Probes()
         self._pid = _getpid()

@@ -5,14 +5,15 @@ A view is what it shows, and where: that it shares memory with another variable 
 
 from __future__ import annotations
 
+import gc
 import mmap
 from array import array
 from pickle import PickleBuffer
 from typing import Any, Final
 
 from sandbank_runner.interpreter.changes import foreign, memory
-from sandbank_runner.interpreter.changes.code import class_name
-from sandbank_runner.interpreter.changes.digests import digest
+from sandbank_runner.interpreter.changes.code import class_name, is_class
+from sandbank_runner.interpreter.changes.digests import digest, hasher
 from sandbank_runner.interpreter.changes.instances import is_python
 from sandbank_runner.interpreter.changes.limits import LONG_BYTES
 from sandbank_runner.interpreter.changes.walk import MUTABLE, PLAIN, SHARED, CannotCompare, Entry, Rule, Walk
@@ -21,6 +22,13 @@ from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
 
+_referents = gc.get_referents
+_name_of: Any = type.__dict__["__name__"].__get__
+_PRIVATE: Final = (bytes, bytearray, array)
+"""Whose memory only this process writes to."""
+_PIECE_BYTES: Final = 1 << 22
+_PRICE: Final = 16_000
+"""Of so many bytes, in objects: the clock is looked at each time."""
 _VIEWS: Final = 100
 """Views of views."""
 _START: Final = 40
@@ -52,13 +60,15 @@ def an_array(walk: Walk, value: Any, kind: Any) -> None:
 def a_view(walk: Walk, value: Any, _kind: Any) -> None:
     """Write a memory view down."""
     try:
-        shape = (value.format, value.shape, value.strides, value.readonly)
-        found = digest(value if value.c_contiguous else value.tobytes())
-        owner = value.obj
+        shape, strides, owner = value.shape, value.strides, value.obj
     except ValueError:
         walk.tokens.append("released")
         return
-    walk.tokens.append(("view", *shape, found))
+    address, size = memory.extent(memory.start_of_view(value), shape, strides, value.itemsize)
+    if type(owner) not in _PRIVATE:
+        check_mapped(walk, address, size)
+    found = digest(value if value.c_contiguous else value.tobytes())
+    walk.tokens.append(("view", value.format, shape, strides, value.readonly, found))
     walk.mutable.append(identity(owner))
     walk.lost = walk.lost or "memoryview"
 
@@ -86,17 +96,45 @@ def a_c_value(walk: Walk, value: Any, kind: Any) -> None:
     walk.lost = walk.lost or "ctypes"
     if any("__buffer__" in contents_of(ancestor) for ancestor in mro_of(kind) if is_python(ancestor)):
         raise CannotCompare("its memory is lent by code of its own")
-    walk.tokens.append(("ctypes", class_name(kind), digest(bytes(memoryview(value)))))
+    content = bytes(memoryview(value))
+    walk.tokens.append(("ctypes", class_name(kind), digest(content)))
+    parts = [part for part in _referents(value) if type(part) is not type and not is_class(type(part))]
+    if not parts and any(content) and any(_name_of(ancestor) == "_Pointer" for ancestor in mro_of(kind)):
+        walk.unsure = "memory behind a pointer"
+    walk.push(parts)
 
 
-def a_mapping(walk: Walk, value: Any, kind: Any) -> None:
+def a_mapping(walk: Walk, value: Any, _kind: Any) -> None:
     """Write an ``mmap`` down: others may write to it, so all of it is read, each time."""
     walk.lost = walk.lost or "mmap"
     try:
         size = mmap.mmap.__len__(value)
-        walk.tokens.append(("mmap", size, digest(memoryview(value) if kind is mmap.mmap else b"")))
+        position = mmap.mmap.tell(value)
     except ValueError:
         walk.tokens.append("closed")
+        return
+    if memory.word_of(value, 1) != size:
+        raise CannotCompare("nobody knows where it is")
+    address = memory.word_of(value, 0)
+    check_mapped(walk, address, size)
+    walk.tokens.append(("mmap", size, position, digest_of_memory(walk, address, size)))
+
+
+def check_mapped(walk: Walk, address: int, size: int) -> None:
+    """See to it that memory can be read behind which a file may lie: one that was cut off kills whoever reads."""
+    for begin in range(0, size, _PIECE_BYTES):
+        walk.spend(_PRICE)
+        if not memory.can_be_read(address + begin, min(_PIECE_BYTES, size - begin)):
+            raise CannotCompare("it shows a file that has become shorter, or the kernel cannot tell")
+
+
+def digest_of_memory(walk: Walk, address: int, size: int) -> bytes:
+    """Return the digest of memory, however much it is, in bounded time."""
+    total = hasher()
+    for begin in range(0, size, _PIECE_BYTES):
+        walk.spend(_PRICE)
+        total.update(memory.view_of(address + begin, min(_PIECE_BYTES, size - begin)))
+    return bytes(total.digest())
 
 
 class NumpyRules:
@@ -110,17 +148,16 @@ class NumpyRules:
         self._dtype, self._flags = read["dtype"].__get__, read["flags"].__get__
         self._base, self._flat = read["base"].__get__, read["flat"].__get__
         self._interface = read["__array_interface__"].__get__
-        self._size = read["nbytes"].__get__
+        self._size, self._item_size = read["nbytes"].__get__, read["itemsize"].__get__
 
     def an_ndarray(self, walk: Walk, value: Any, kind: Any) -> None:
         """Write an array down."""
         dtype, flags, size = self._dtype(value), self._flags(value), self._size(value)
         owner, is_mapped = self._owner(value)
         offset = 0
-        if owner is not value:
-            walk.mutable.append(identity(owner))
-            if type(owner) is self._ndarray:
-                offset = self._address(value) - self._address(owner)
+        walk.mutable.append(identity(owner))  # of one that has its own memory too: the places match
+        if owner is not value and type(owner) is self._ndarray:
+            offset = self._address(value) - self._address(owner)
         walk.tokens.append(("ndarray", self._shape(value), self._strides(value), flags.writeable, offset))
         walk.stack.append(dtype)
         if dtype.hasobject:
@@ -128,7 +165,7 @@ class NumpyRules:
             walk.spend(len(parts))
             walk.keep.append(parts)
             walk.push(parts)
-        elif size < LONG_BYTES:
+        elif size < LONG_BYTES and not is_mapped:
             walk.tokens.append(digest(self._ndarray.tobytes(value)))
         else:
             walk.tokens.append(self._digest(walk, value, flags, size, is_mapped=is_mapped))
@@ -162,16 +199,34 @@ class NumpyRules:
 
     def _digest(self, walk: Walk, value: Any, flags: Any, size: int, *, is_mapped: bool) -> bytes:
         plain = value if type(value) is self._ndarray else self._ndarray.view(value, self._ndarray)
+        strides = self._strides(value)
+        address, extent = memory.extent(
+            self._address(value), self._shape(value), strides, self._item_size(value)
+        )
+        if is_mapped:
+            check_mapped(walk, address, extent)
+            return digest_of_memory(walk, address, extent)
         if flags.c_contiguous:
             flat = plain.reshape(-1)
         elif flags.f_contiguous:
             flat = plain.T.reshape(-1)
+        elif (
+            extent <= size
+        ):  # it shows some of its memory more than once: there may be any number of such elements
+            return digest_of_memory(walk, address, extent)
         else:
-            return digest(plain.tobytes())
-        content = memoryview(flat.view(self._bytes))
-        if is_mapped:
-            return digest(content)
-        return walk.around.buffers.digest(content, self._address(value), size)
+            return self._pieces(walk, plain, size)
+        return walk.around.buffers.digest(memoryview(flat.view(self._bytes)), self._address(value), size)
+
+    def _pieces(self, walk: Walk, plain: Any, size: int) -> bytes:
+        """Return the digest of an array whose elements lie apart, without a copy of all of them."""
+        total = hasher()
+        count = self._shape(plain)[0]
+        step = max(1, _PIECE_BYTES * count // size)
+        for begin in range(0, count, step):
+            walk.spend(_PRICE)
+            total.update(self._ndarray.tobytes(plain[begin : begin + step]))
+        return bytes(total.digest())
 
     def _address(self, value: Any) -> int:
         return int(self._interface(value)["data"][0])
@@ -191,7 +246,7 @@ class NumpyRules:
             owner = base
         else:
             raise CannotCompare("views are nested too deeply")
-        is_own = derives(type(owner), self._ndarray) or type(owner) in (bytes, bytearray, array)
+        is_own = derives(type(owner), self._ndarray) or type(owner) in _PRIVATE
         return owner, not is_own
 
 

@@ -6,7 +6,9 @@ of a function hold. Functions and classes of modules are what they are called.
 
 from __future__ import annotations
 
+import enum
 import functools
+import sys
 import types
 from typing import Any, Final
 
@@ -14,7 +16,7 @@ from sandbank_runner.interpreter.changes import atoms
 from sandbank_runner.interpreter.changes.digests import digest
 from sandbank_runner.interpreter.changes.limits import CODE_NESTING
 from sandbank_runner.interpreter.changes.walk import PLAIN, SHARED, CannotCompare, Entry, Walk
-from sandbank_runner.interpreter.reading.kinds import contents_of, identity, mro_of
+from sandbank_runner.interpreter.reading.kinds import contents_of, derives, identity, mro_of
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
@@ -25,6 +27,11 @@ _NOT_STATE: Final = frozenset([
     "__slotnames__",
 ])  # fmt: skip
 """Parts of a class that follow from others, or are caches."""
+_NOT_STATE_OF_ENUMS: Final = _NOT_STATE | {"_value2member_map_"}
+_OF_MODULES: Final = frozenset(["__name__", "__loader__", "__spec__", "__package__", "__builtins__"])
+_DISPATCH_CACHES: Final = frozenset(["cache_token", "dispatch_cache"])
+_functools = vars(functools)
+_modules = sys.modules
 
 qualname_of: Any = type.__dict__["__qualname__"].__get__
 bases_of: Any = type.__dict__["__bases__"].__get__
@@ -92,11 +99,17 @@ def a_function(walk: Walk, value: Any, _kind: Any) -> None:
         "f", own, code_digest(walk, value.__code__), value.__name__, value.__qualname__,
         module if type(module) is str else None,
     ))  # fmt: skip
-    if not own and value.__closure__ is None:
+    closure, attributes = value.__closure__, value.__dict__
+    if not own and closure is None:
         return
+    if value.__globals__ is _functools:  # what a singledispatch has looked up
+        named = zip(value.__code__.co_freevars, closure, strict=False)
+        closure = tuple(cell for name, cell in named if name not in _DISPATCH_CACHES)
+        attributes = {name: part for name, part in attributes.items() if name != "_clear_cache"}
+        walk.keep.append(attributes)
     walk.push((
-        value.__doc__, value.__defaults__, value.__kwdefaults__, value.__closure__, value.__annotations__ or None,
-        value.__dict__ or None,
+        value.__doc__, value.__defaults__, value.__kwdefaults__, closure, value.__annotations__ or None,
+        attributes or None,
     ))  # fmt: skip
 
 
@@ -155,9 +168,28 @@ def a_partial(walk: Walk, value: Any, _kind: Any) -> None:
 
 
 def a_module(walk: Walk, value: Any, _kind: Any) -> None:
-    """Write a module down: its name. What is in it belongs to everybody."""
-    name = namespace_of(value).get("__name__")
+    """Write a module down: its name. What is in it belongs to everybody, but for what the session has put there."""
+    contents = namespace_of(value)
+    name = contents.get("__name__")
     walk.tokens.append(("module", name if type(name) is str else None))
+    if contents is walk.around.names:
+        return
+    if type(name) is str and _modules.get(name) is value:
+        found = [(key, part) for key, part in [*contents.items()] if _is_sessions(walk, key, part)]
+    else:  # one that the session has made
+        found = [(key, part) for key, part in [*contents.items()] if key not in _OF_MODULES]
+    walk.tokens.append([key for key, _ in found])
+    walk.push(part for _, part in found)
+
+
+def _is_sessions(walk: Walk, name: Any, part: Any) -> bool:
+    """Tell whether an attribute of a module can be taken to be the session's, and no cache of the module's."""
+    kind = type(part)
+    if identity(kind) in atoms.KINDS:
+        return type(name) is str and not name.startswith("_")
+    if kind is types.FunctionType:
+        return part.__globals__ is walk.around.names
+    return module_of(part if is_class(kind) else kind) == MAIN
 
 
 def a_class(walk: Walk, value: Any, kind: Any) -> None:
@@ -166,11 +198,8 @@ def a_class(walk: Walk, value: Any, kind: Any) -> None:
     if module_of(value) != MAIN:
         return
     contents = contents_of(value)
-    parts = (
-        [(name, part) for name, part in contents.items() if name not in _NOT_STATE]
-        if _plain(contents)
-        else []
-    )
+    skip = _NOT_STATE_OF_ENUMS if derives(kind, enum.EnumMeta) else _NOT_STATE
+    parts = [(name, part) for name, part in contents.items() if name not in skip] if _plain(contents) else []
     walk.tokens.append([class_name(base) for base in bases_of(value)])
     walk.tokens.append([name for name, _ in parts])
     walk.push(part for _, part in parts)

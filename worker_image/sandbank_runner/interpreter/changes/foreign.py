@@ -7,10 +7,12 @@ elsewhere stays unseen, and the walk is unsure.
 
 from __future__ import annotations
 
+import contextvars
 import datetime
 import decimal
 import gc
 import io
+import re
 import types
 import weakref
 from typing import Any, Final
@@ -29,10 +31,10 @@ _NOT_FOLLOWED: Final[frozenset[int]] = frozenset(
     map(identity, (types.ModuleType, types.FrameType, types.CodeType, types.TracebackType, type))
 )
 _COMPLETE: Final = frozenset([
-    "_abc", "_ast", "_asyncio", "_contextvars", "_csv", "_datetime", "_functools", "_io", "_operator", "_queue",
-    "_random", "_sre", "_struct", "_thread", "_typing", "_weakref", "ast", "asyncio", "builtins", "collections",
-    "contextvars", "datetime", "decimal", "functools", "io", "itertools", "operator", "random", "re", "select",
-    "socket", "types", "typing", "weakref", "zoneinfo",
+    "_abc", "_ast", "_asyncio", "_contextvars", "_csv", "_ctypes", "_datetime", "_functools", "_io",
+    "_operator", "_queue", "_random", "_sre", "_struct", "_thread", "_typing", "_weakref", "ast", "asyncio",
+    "builtins", "collections", "contextvars", "datetime", "decimal", "functools", "io", "itertools",
+    "operator", "random", "re", "select", "socket", "types", "typing", "weakref", "zoneinfo",
 ])  # fmt: skip
 """Modules whose objects keep their state in their own memory and in objects."""
 _HASHES: Final = frozenset(["_hashlib", "_md5", "_sha1", "_sha2", "_sha3", "_sha256", "_sha512", "_blake2"])
@@ -42,18 +44,22 @@ _LOST: Final = frozenset(
 """Modules whose objects, as a rule, have no pickle."""
 _C_CODE: Final = frozenset(["method_descriptor", "wrapper_descriptor", "cython_function_or_method"])
 _name_of: Any = type.__dict__["__name__"].__get__
+_buffer_of: Any = io.TextIOWrapper.__dict__["buffer"].__get__
+_Context = contextvars.Context
+_session_context: list[contextvars.Context] = []
 
 
 def an_opaque(walk: Walk, value: Any, kind: Any) -> None:
     """Write an object down by its memory, and by the objects that it holds."""
     made_by = instances.solid_base(kind)
     module = code.module_of(made_by)
-    walk.tokens.append(("opaque", code.class_name(kind), memory.contents(value, kind, made_by)))
+    parts = [part for part in _referents(value) if not _is_everybodys(walk, part)]
+    walk.tokens.append(("opaque", code.class_name(kind), memory.contents(value, kind, made_by, parts)))
     if module.partition(".")[0] not in _COMPLETE:
         walk.unsure = walk.unsure or f"memory of a {code.qualname_of(kind)} that only its library knows"
     if module in _LOST or not _has_reduction(kind):
         walk.lost = walk.lost or code.qualname_of(kind)
-    walk.push(part for part in _referents(value) if not _is_everybodys(walk, part))
+    walk.push(parts)
 
 
 def _is_everybodys(walk: Walk, part: Any) -> bool:
@@ -134,9 +140,77 @@ def a_generator(walk: Walk, value: Any, kind: Any) -> None:
         "generator", code.qualname_of(kind), code.code_digest(walk, running), None if frame is None else frame.f_lasti,
     ))  # fmt: skip
     walk.push(
-        part for part in _referents(value)
-        if not _is_everybodys(walk, part) and type(part) is not types.FunctionType
+        part for part in _own_parts(value, running)
+        if not _is_everybodys(walk, part) and not _is_of_the_loop(part)
     )  # fmt: skip
+
+
+def _own_parts(value: Any, running: types.CodeType) -> list[Any]:
+    """Return what a generator holds: what comes after its function. Before it comes what a debugger has looked at."""
+    parts = _referents(value)
+    for number, part in enumerate(parts):
+        if type(part) is types.FunctionType and part.__code__ is running:
+            return parts[number + 1 :]
+    return parts
+
+
+def _is_of_the_loop(part: Any) -> bool:
+    """Tell whether something is what an event loop has asynchronous generators call at their end."""
+    return type(part) is types.MethodType and _name_in(part.__func__) == "_asyncgen_finalizer_hook"
+
+
+def _name_in(function: Any) -> str:
+    return function.__code__.co_name if type(function) is types.FunctionType else ""
+
+
+def a_proxy(walk: Walk, value: Any, _kind: Any) -> None:
+    """Write a weak proxy down: what it stands for."""
+    target = memory.proxied(value)
+    walk.tokens.append(("proxy", target is not None))
+    walk.lost = walk.lost or "weakref"
+    if target is not None:
+        walk.stack.append(target)
+
+
+def a_pattern(walk: Walk, value: Any, kind: Any) -> None:
+    """Write a regular expression down."""
+    contents = kind.__dict__
+    walk.tokens.append(("pattern", contents["flags"].__get__(value)))
+    walk.stack.append(contents["pattern"].__get__(value))
+
+
+def a_text_file(walk: Walk, value: Any, kind: Any) -> None:
+    """Write a file for text down; the standard streams are the interpreter's."""
+    try:
+        below = _buffer_of(value)
+    except ValueError:  # it was detached
+        below = None
+    if code.module_of(type(below)).startswith("sandbank_runner."):
+        walk.tokens.append("standard stream")
+    else:
+        an_opaque(walk, value, kind)
+
+
+def a_context_variable(walk: Walk, value: Any, _kind: Any) -> None:
+    """Write a context variable down, with its value in the session's context."""
+    walk.tokens.append(("context variable", [value in context for context in _session_context]))
+    walk.push([*_referents(value), *(_Context.get(context, value) for context in _session_context)])
+
+
+def look_in(context: contextvars.Context) -> None:
+    """Say which context is the session's."""
+    _session_context[:] = [context]
+
+
+def a_match(walk: Walk, value: Any, kind: Any) -> None:
+    """Write a match of a regular expression down."""
+    contents = kind.__dict__
+    pattern = contents["re"].__get__(value)
+    span = contents["span"]
+    spans = [span(value, number) for number in range(pattern.groups + 1)]
+    walk.tokens.append(("match", spans, contents["pos"].__get__(value), contents["endpos"].__get__(value)))
+    walk.lost = walk.lost or "re.Match"
+    walk.push((pattern, contents["string"].__get__(value)))
 
 
 def a_moment(walk: Walk, value: Any, kind: Any) -> None:
@@ -210,4 +284,10 @@ ENTRIES: Final[tuple[tuple[Any, Entry], ...]] = (
     (types.GeneratorType, (a_generator, MUTABLE)),
     (types.CoroutineType, (a_generator, MUTABLE)),
     (types.AsyncGeneratorType, (a_generator, MUTABLE)),
+    (weakref.ProxyType, (a_proxy, PLAIN)),
+    (weakref.CallableProxyType, (a_proxy, PLAIN)),
+    (contextvars.ContextVar, (a_context_variable, MUTABLE)),
+    (io.TextIOWrapper, (a_text_file, MUTABLE)),
+    (re.Match, (a_match, PLAIN)),
+    (re.Pattern, (a_pattern, PLAIN)),
 )

@@ -19,7 +19,10 @@ _flags_of: Any = type.__dict__["__flags__"].__get__
 _HEAP: Final = 1 << 9
 _IN_C: Final = (types.WrapperDescriptorType, types.MethodDescriptorType, types.ClassMethodDescriptorType)
 _GetSet, _Member = types.GetSetDescriptorType, types.MemberDescriptorType
-_CACHES: Final = frozenset(["_cache", "_item_cache", "_cacher", "_engine", "__warningregistry__"])
+_CACHES: Final = frozenset([
+    "_cache", "_item_cache", "_cacher", "_engine", "__warningregistry__", "_has_sorted_indices",
+    "_has_canonical_format",
+])  # fmt: skip
 """Attributes that instances of library classes keep what they have looked up in."""
 _ATOMS: Final[tuple[Any, ...]] = (bool, int, float, complex, str, bytes)
 
@@ -152,14 +155,24 @@ def _plain(base: Any, value: Any) -> Any:
     return complex.__add__(value, complex(-0.0, -0.0))
 
 
-def an_error(walk: Walk, value: Any, _kind: Any) -> None:
+def an_error(walk: Walk, value: Any, kind: Any) -> None:
     """Write an exception down, without its traceback: frames are no state."""
-    walk.tokens.append("error")
     parts = BaseException.__dict__
-    walk.push((
-        parts["args"].__get__(value), parts["__cause__"].__get__(value), parts["__context__"].__get__(value),
-        parts["__suppress_context__"].__get__(value),
-    ))  # fmt: skip
+    found = [parts[name].__get__(value) for name in ("args", "__cause__", "__context__")]
+    filled = []
+    for ancestor in mro_of(kind):  # what OSError, SyntaxError and others keep beside the arguments
+        if is_python(ancestor):
+            continue
+        for name, part in contents_of(ancestor).items():
+            if type(part) is _Member:
+                try:
+                    found.append(part.__get__(value))
+                except AttributeError:
+                    continue
+                filled.append(name)
+    walk.tokens.append(("error", filled))
+    walk.keep.append(found)
+    walk.push(found)
 
 
 BASES: Final[tuple[tuple[Any, Rule], ...]] = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 from typing import Any, Final
 
 from sandbank_runner.interpreter.reading.kinds import identity
@@ -51,14 +52,75 @@ _HEADER_BYTES: Final = 16
 _basic_size: Any = type.__dict__["__basicsize__"].__get__
 
 
-def contents(value: Any, kind: Any, made_by: Any) -> bytes:
+def contents(value: Any, kind: Any, made_by: Any, parts: list[Any]) -> bytes:
     """Return what C code keeps in an object: without reference count, weak references, dictionary.
 
-    ``made_by`` is the type that C code made, of which ``kind`` may be a subclass in Python.
+    ``made_by`` is the type that C code made, of which ``kind`` may be a subclass in Python. Where it leads to one of
+    ``parts``, which are looked at themselves, it says to which, not where that is.
     """
     size = _sizeof(value) if kind is made_by else _basic_size(made_by)
     data = bytearray(bytes_at(address_of(value), size))
     for offset in (_weaklist_at(kind), _dictionary_at(kind)):
         if 0 < offset <= len(data) - 8:
             data[offset : offset + 8] = bytes(8)
+    if parts and len(data) % 8 == 0:
+        numbers = {address_of(part): number for number, part in enumerate(parts)}
+        words = memoryview(data).cast("Q")
+        for at, word in enumerate(words):
+            if word in numbers:
+                words[at] = numbers[word]
+        words.release()
     return bytes(data[_HEADER_BYTES:])
+
+
+_new_reference: Any = library_function("Py_NewRef")
+_new_reference.argtypes = [ctypes.c_void_p]
+_new_reference.restype = ctypes.py_object
+_advise: Any = library_function("madvise")
+_advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_POPULATE_READ: Final = 22
+_view_of: Any = library_function("PyMemoryView_FromMemory")
+_view_of.argtypes = [ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_int]
+_view_of.restype = ctypes.py_object
+_READ: Final = 0x100
+_BUFFER_WORD: Final = 5
+"""Which word of a memory view says where its memory begins."""
+
+
+def proxied(value: Any) -> Any:
+    """Return what a weak proxy stands for; None: it is dead. To ask the proxy is to ask that."""
+    return _new_reference(word_at(address_of(value) + _HEADER_BYTES))
+
+
+def word_of(value: Any, number: int) -> int:
+    """Return one of the words that come after an object's header."""
+    return word_at(address_of(value) + _HEADER_BYTES + 8 * number)
+
+
+def start_of_view(view: memoryview) -> int:
+    """Return where the first element of a memory view is."""
+    return word_of(view, _BUFFER_WORD)
+
+
+def extent(address: int, shape: tuple[int, ...], strides: tuple[int, ...], item: int) -> tuple[int, int]:
+    """Return begin and size of the memory that elements of ``item`` bytes are in, the first of them at ``address``."""
+    if 0 in shape:
+        return address, 0
+    steps = [(count - 1) * stride for count, stride in zip(shape, strides, strict=True)]
+    before = sum(step for step in steps if step < 0)
+    return address + before, sum(step for step in steps if step > 0) - before + item
+
+
+def view_of(address: int, size: int) -> memoryview:
+    """Return memory that can be read, as long as it lives."""
+    view: memoryview = _view_of(address, size, _READ)
+    return view
+
+
+def can_be_read(address: int, size: int) -> bool:
+    """Tell whether reading mapped memory raises no signal, as it does behind the end of a file that was cut off.
+
+    False too where the kernel has no way to tell.
+    """
+    begin = address & -mmap.PAGESIZE
+    return bool(_advise(begin, address + size - begin, _POPULATE_READ) == 0)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any, Final
 
 from sandbank_runner.interpreter.changes import instances
 from sandbank_runner.interpreter.changes.digests import digest
 from sandbank_runner.interpreter.changes.walk import PLAIN, Entry, Rule, Walk
-from sandbank_runner.interpreter.reading.kinds import contents_of, derives, genuine
+from sandbank_runner.interpreter.reading.kinds import contents_of, derives, genuine, mro_of
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
@@ -35,6 +36,10 @@ def pandas_rule(kind: Any) -> Entry | None:
         base = genuine(module, name)
         if base is not None and derives(kind, base):
             return instances.entry_of(kind, _parts_rule(base, parts))
+    for name in ("Timestamp", "Timedelta"):
+        base = genuine("pandas", name)
+        if base is not None and derives(kind, base) and None not in _numbers_of(base):
+            return instances.entry_of(kind, _a_moment(base))[0], PLAIN
     for name in _TABLES:
         base = genuine("pandas", name)
         if base is not None and derives(kind, base):
@@ -54,6 +59,30 @@ def _parts_rule(base: Any, names: tuple[str, ...]) -> Rule:
         walk.push(descriptor.__get__(value) for descriptor in descriptors)
 
     return a_whole
+
+
+def read_of(kind: Any, name: str) -> Any:
+    """Return what reads an attribute that C code has given a class; None: there is none."""
+    for ancestor in mro_of(kind):
+        found = contents_of(ancestor).get(name)
+        if found is not None:
+            return found.__get__
+    return None
+
+
+def _numbers_of(base: Any) -> list[Any]:
+    return [read_of(base, name) for name in ("_value", "_creso")]
+
+
+def _a_moment(base: Any) -> Rule:
+    readers = _numbers_of(base)
+    if derives(base, datetime.datetime):
+        readers += [datetime.datetime.__dict__[name].__get__ for name in ("tzinfo", "fold")]
+
+    def a_moment(walk: Walk, value: Any, _kind: Any) -> None:
+        walk.push([read(value) for read in readers])
+
+    return a_moment
 
 
 def _a_flagged(kind: Any) -> Rule:
