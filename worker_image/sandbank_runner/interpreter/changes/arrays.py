@@ -5,14 +5,14 @@ A view is what it shows, and where: that it shares memory with another variable 
 
 from __future__ import annotations
 
-import gc
 import mmap
+import types
 from array import array
 from pickle import PickleBuffer
 from typing import Any, Final
 
 from sandbank_runner.interpreter.changes import foreign, memory
-from sandbank_runner.interpreter.changes.code import class_name, is_class
+from sandbank_runner.interpreter.changes.code import class_name
 from sandbank_runner.interpreter.changes.digests import digest, hasher
 from sandbank_runner.interpreter.changes.instances import is_python
 from sandbank_runner.interpreter.changes.limits import LONG_BYTES
@@ -22,7 +22,6 @@ from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
 
-_referents = gc.get_referents
 _name_of: Any = type.__dict__["__name__"].__get__
 _PRIVATE: Final = (bytes, bytearray, array)
 """Whose memory only this process writes to."""
@@ -98,10 +97,23 @@ def a_c_value(walk: Walk, value: Any, kind: Any) -> None:
         raise CannotCompare("its memory is lent by code of its own")
     content = bytes(memoryview(value))
     walk.tokens.append(("ctypes", class_name(kind), digest(content)))
-    parts = [part for part in _referents(value) if type(part) is not type and not is_class(type(part))]
-    if not parts and any(content) and any(_name_of(ancestor) == "_Pointer" for ancestor in mro_of(kind)):
+    parts = [_attribute(value, kind, name) for name in ("_objects", "_b_base_")]
+    if (
+        all(part is None for part in parts)
+        and any(content)
+        and any(_name_of(ancestor) == "_Pointer" for ancestor in mro_of(kind))
+    ):
         walk.unsure = "memory behind a pointer"
     walk.push(parts)
+
+
+def _attribute(value: Any, kind: Any, name: str) -> Any:
+    """Return what C code keeps under a name, None where it keeps nothing."""
+    for ancestor in mro_of(kind):
+        found = contents_of(ancestor).get(name)
+        if type(found) is types.MemberDescriptorType and not is_python(ancestor):
+            return found.__get__(value)
+    return None
 
 
 def a_mapping(walk: Walk, value: Any, _kind: Any) -> None:

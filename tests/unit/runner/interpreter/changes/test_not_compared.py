@@ -20,6 +20,14 @@ CASES = {
         "~x",
     ),
     "a socket": ("import socket\nx = socket.socketpair()", "x[0].send(b'1')", "~x"),
+    "memory behind a pointer": (
+        (
+            "import ctypes\nb = ctypes.create_string_buffer(8)\n"
+            "x = ctypes.cast(ctypes.addressof(b), ctypes.POINTER(ctypes.c_char))"
+        ),
+        "x[0] = b'1'",
+        "~b ~x",
+    ),
     "an OrderedDict whose keys have hashes of the user's": (
         "from collections import OrderedDict\nclass K: pass\nx = OrderedDict({K(): 1, K(): 2})",
         "x.move_to_end(next(iter(x)))",
