@@ -85,6 +85,10 @@ class CheckpointLibrary:
         """Return a page of a session's checkpoints, newest first; of all sessions where the id is empty."""
         return await self._catalog.list_checkpoints(tenant, session_id, limit=limit, after=after)
 
+    async def of_session(self, tenant: str, session_id: str) -> Sequence[CheckpointRecord]:
+        """Return a session's newest checkpoints, newest first."""
+        return await self.list(tenant, session_id, _PAGE)
+
     async def delete(self, tenant: str, checkpoint_id: str) -> None:
         """Forget a checkpoint; its chunks go with a later collection. :class:`CheckpointNotFoundError`."""
         await self.get(tenant, checkpoint_id)

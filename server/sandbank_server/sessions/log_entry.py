@@ -62,9 +62,12 @@ class LogEntry:
     finished: bool = False
     record: int = -1
     before_reset: bool = False
+    """The user took its effects out of the state: by a reset, or by a restore of what was before it."""
     tx_policy: int = transaction_pb2.TX_POLICY_NONE
     isolation: int = transaction_pb2.ISOLATION_PROCESS
     transaction_id: str = ""
+    named: bool = False
+    """The file names what it changed, at :attr:`record`."""
     rank: int = 0
     """Its place in the order in which operations finished, from 1; 0 before."""
 

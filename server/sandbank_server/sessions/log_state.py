@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator
-from typing import cast
 
 from sandbank.v1 import execution_pb2, transaction_pb2
 
+from sandbank_server.sessions.coverage import Coverage
 from sandbank_server.sessions.log_entry import KEPT_EFFECT, LogEntry, Terms
 from sandbank_server.sessions.transaction_ledger import ASKED_FOR, TransactionLedger
 from sandbank_server.sessions.uploaded_files import UploadedFiles
@@ -15,6 +14,9 @@ from sandbank_server.sessions.uploaded_files import UploadedFiles
 _Operation = execution_pb2.Operation
 _Transaction = transaction_pb2.Transaction
 USUAL_TERMS = Terms()
+
+End = tuple[str, _Operation.State, _Operation.Outcome]
+"""Of an operation: its id, and how it ended."""
 
 
 class LogState:
@@ -30,14 +32,17 @@ class LogState:
         """Whose sandbox counts so; 0 for the first one's."""
         self.last_loss: list[str] = []
         """The operations of the newest loss of state, so that a recovery that was never saved can still be told."""
+        self.origin_count = 0
+        """The execution count of the state that the session's interpreter began with."""
+        self.coverage = Coverage()
+        self._saved_ends: dict[str, tuple[str, _Operation.State, _Operation.Outcome]] = {}
+        """Operations that a checkpoint has the effects of, although nobody was told their end: how they ended."""
         self._files = UploadedFiles()
+        self._files_from = 0
+        """Operations of a rank above this wrote into the workspace of today."""
         self._entries: dict[str, LogEntry] = {}
         self._order: list[str] = []
         self._finished = 0
-        self._covers: list[tuple[int, str]] = []
-        """Checkpoints by the rank of the newest operation whose effects they have, each greater than the one before."""
-        self._later_covers: dict[str, int] = {}
-        """The other checkpoints."""
 
     # Reading.
 
@@ -54,6 +59,10 @@ class LogState:
     def newest_upload(self) -> int:
         """The number of the newest file that came in."""
         return self._files.newest
+
+    def uploads_missing_in(self, checkpoint_id: str) -> list[str]:
+        """Return the files that came in and that a checkpoint does not have."""
+        return self._files.missing_in(checkpoint_id)
 
     @property
     def last_lost_files(self) -> list[str]:
@@ -94,31 +103,54 @@ class LogState:
 
     def covered_by(self, checkpoint_id: str) -> frozenset[str]:
         """Return the operations whose effects a checkpoint has, as far as this session saved it itself."""
-        found = (rank for rank, name in reversed(self._covers) if name == checkpoint_id)
-        rank = next(found, self._later_covers.get(checkpoint_id, 0))
-        return frozenset(name for name, entry in self._entries.items() if 0 < entry.rank <= rank)
+        has = self.coverage.has
+        return frozenset(name for name, entry in self._entries.items() if has(checkpoint_id, entry.rank))
 
     def durable_checkpoint_of(self, entry: LogEntry) -> str:
         """Return the first durable checkpoint that has an operation's effects, empty where there is none."""
         if not entry.rank or entry.outcome not in KEPT_EFFECT:
             return ""
-        at = bisect_left(self._covers, (entry.rank, ""))
-        return self._covers[at][1] if at < len(self._covers) else ""
+        return self.coverage.first_with(entry.rank)
+
+    def saved_end(self, operation_id: str) -> tuple[_Operation.State, _Operation.Outcome] | None:
+        """Return how an operation ended that has no end here, although a checkpoint has its effects."""
+        saved = self._saved_ends.get(operation_id)
+        return None if saved is None else saved[1:]
+
+    def saved_in(self, operation_id: str) -> str:
+        """Return the checkpoint that has such an operation's effects, empty where there is none."""
+        saved = self._saved_ends.get(operation_id)
+        return "" if saved is None else saved[0]
+
+    @property
+    def finished_count(self) -> int:
+        """How many operations have an end."""
+        return self._finished
+
+    def _writers_since(self, checkpoint_id: str) -> list[str]:
+        """Return the operations that may have written files which are in no checkpoint, oldest first."""
+        has = self.coverage.has
+        found = [
+            (entry.rank, name)
+            for name, entry in self._entries.items()
+            if entry.named and entry.rank > self._files_from and not has(checkpoint_id, entry.rank)
+        ]
+        return [name for _, name in sorted(found)]
 
     # Changing.
 
-    def _finish(self, entry: LogEntry) -> None:
+    def _finish(self, operation_id: str, entry: LogEntry) -> None:
         self._finished += 1
         entry.rank = self._finished
+        if (saved := self._saved_ends.pop(operation_id, None)) is not None:
+            self.coverage.add(saved[0], entry.rank)
         entry.finished = entry.started = True
 
-    def _cover(self, operation_id: str, checkpoint_id: str, uploads: int) -> None:
+    def _cover(self, operation_id: str, checkpoint_id: str, uploads: int, ends: Iterable[End] = ()) -> None:
         self._files.save(checkpoint_id, uploads)
-        rank = self.rank_of(operation_id)
-        if not self._covers or rank > self._covers[-1][0]:
-            self._covers.append((rank, checkpoint_id))
-        else:  # of the same state as the one before, or of an older one
-            self._later_covers[checkpoint_id] = rank
+        self.coverage.add(checkpoint_id, self.rank_of(operation_id))
+        for name, state, outcome in ends:
+            self._saved_ends[name] = checkpoint_id, state, outcome
 
     def _add(self, operation_id: str, digest: str, create_time_us: int, terms: Terms) -> LogEntry:
         entry = self._entries[operation_id] = LogEntry(len(self._order), digest, create_time_us)
@@ -190,79 +222,15 @@ class LogState:
         self.generation, self.replacements, self.transaction_changes = generation, 0, 0
 
     def _mark_reset(self) -> None:
+        self.origin_count = 0
+        self.coverage.go_back("", self._finished)
         for entry in self._entries.values():
             entry.before_reset = True
 
-    def replay(self, fields: dict[str, object], at: int) -> None:
-        """Take in what a line says. ValueError, KeyError or TypeError for one that says nothing."""
-        kind = fields["k"]
-        name = str(fields.get("op", ""))
-        if kind == "d":
-            self._add(name, str(fields["dg"]), _number(fields["t"]), _terms(fields))
-        elif kind == "s":
-            self._entries[name].started = True
-        elif kind == "e":
-            entry = self._entries[name]
-            entry.state, entry.outcome = _state(fields["st"]), _outcome(fields["oc"])
-            entry.last_sequence, entry.record = _number(fields["q"]), at
-            self._finish(entry)
-            self._end_unopened(name)
-        elif kind == "o":
-            operation_ids = fields["ops"]
-            if not isinstance(operation_ids, list):
-                raise TypeError("not a list")
-            number = _number(fields["n"]) if "n" in fields else None
-            self._take_back(operation_ids, _outcome(fields["oc"]), number)
-        elif kind == "w":
-            self._remove(name)
-        elif kind in ("r", "m", "c"):
-            self._replay_state(kind, fields)
-        elif kind in ("ta", "t"):
-            self._replay_transaction(kind, fields)
-        else:
-            self._files.replay(kind, str(fields.get("p", "")))
-
-    def _replay_state(self, kind: str, fields: dict[str, object]) -> None:
-        if kind == "r":
-            self._mark_reset()
-        elif kind == "m":
-            self._move(_number(fields["g"]))
-        else:
-            self._cover(str(fields.get("op", "")), str(fields["cp"]), _number(fields.get("u", 0)))
-
-    def _replay_transaction(self, kind: str, fields: dict[str, object]) -> None:
-        name = str(fields["tx"])
-        if kind == "ta":
-            self.transactions.ask(name, include_files=bool(fields["b"]))
-            return
-        self._change_transaction(name, _number(fields["st"]), _number(fields["n"]))
-        transaction = self.transactions.get(name)
-        assert transaction is not None
-        transaction.begin_time_us, transaction.expire_time_us = _number(fields["bt"]), _number(fields["et"])
-        transaction.base_count, transaction.reason = _number(fields["c"]), str(fields["r"])
-
-
-def _terms(fields: dict[str, object]) -> Terms:
-    if "p" not in fields:
-        return USUAL_TERMS
-    return Terms(
-        tx_policy=_number(fields["p"]),
-        isolation=_number(fields["i"]),
-        transaction_id=str(fields.get("tx", "")),
-        begins="b" in fields,
-        include_files=bool(fields.get("b", False)),
-    )
-
-
-def _state(number: object) -> _Operation.State:
-    return cast("_Operation.State", _number(number))
-
-
-def _outcome(number: object) -> _Operation.Outcome:
-    return cast("_Operation.Outcome", _number(number))
-
-
-def _number(value: object) -> int:
-    if type(value) is not int:
-        raise TypeError("not a number")
-    return value
+    def _go_back(self, checkpoint_id: str, execution_count: int) -> None:
+        self.origin_count = execution_count
+        self.coverage.go_back(checkpoint_id, self._finished)
+        self._files.go_back(checkpoint_id)
+        self._files_from = self._finished
+        for entry in self._entries.values():
+            entry.before_reset = not self.coverage.has_now(entry.rank)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import cast
 
 from sandbank.v1 import execution_pb2, transaction_pb2
@@ -23,7 +23,9 @@ from sandbank.v1 import execution_pb2, transaction_pb2
 from sandbank_server.errors import QuotaExceededError, StoreUnavailableError
 from sandbank_server.sessions.log_entry import LogEntry, Terms, summarize
 from sandbank_server.sessions.log_file import LogFile
-from sandbank_server.sessions.log_state import USUAL_TERMS, LogState
+from sandbank_server.sessions.log_state import USUAL_TERMS
+from sandbank_server.sessions.named_effects import Gone, NamedEffects, gone_with
+from sandbank_server.sessions.state_log import StateLog
 from sandbank_server.sessions.transaction_ledger import LoggedTransaction
 
 OPERATIONS_PER_SESSION = 500_000
@@ -32,19 +34,22 @@ OPERATIONS_PER_SESSION = 500_000
 TRANSACTIONS_PER_SESSION = 100_000
 """Likewise: what became of one can be asked for ever."""
 
+NAMED_AT_ONCE = 10_000
+"""Operations whose names are read from the file for one loss: a tenth of a second."""
+
 _Operation = execution_pb2.Operation
 _Transaction = transaction_pb2.Transaction
 
 
-class OperationLog(LogState):
+class OperationLog(StateLog):
     """The log of one session. Not thread-safe: the event loop owns it; an append takes a few microseconds."""
 
     def __init__(self, path: str, session_id: str, *, readonly: bool = False) -> None:
         """Open the file at ``path``, making it unless ``readonly``, and read what is in it. OSError when that fails."""
         super().__init__()
         self.session_id = session_id
-        self._summaries: dict[str, bytes] = {}
-        """Of operations whose end the disk has refused so far."""
+        self._unwritten: dict[str, tuple[bytes, NamedEffects]] = {}
+        """Summary and names of operations whose end the disk has refused so far."""
         self._file = LogFile(path, self._written, readonly=readonly)
         try:
             for at, line in self._file.lines():
@@ -79,11 +84,31 @@ class OperationLog(LogState):
 
     def _summary_of(self, operation_id: str, entry: LogEntry) -> bytes:
         if entry.record < 0:
-            return self._summaries.get(operation_id, b"")
+            return self._unwritten.get(operation_id, (b"",))[0]
         # A file that was removed or garbled costs the details; what matters is in memory.
         with contextlib.suppress(OSError, ValueError, KeyError):
             return base64.b64decode(json.loads(self._file.read(entry.record))["r"])
         return b""
+
+    def gone_with(self, operation_ids: Sequence[str]) -> Gone:
+        """Return the names that go with the effects of operations, oldest first.
+
+        Those that were reported; ``more`` also where there are over :data:`NAMED_AT_ONCE` operations.
+        """
+        looked_at = operation_ids[-NAMED_AT_ONCE:]
+        left_out = NamedEffects(more=len(looked_at) < len(operation_ids))
+        return gone_with((left_out, *map(self._named_effects_of, looked_at)))
+
+    def _named_effects_of(self, operation_id: str) -> NamedEffects:
+        entry = self._entries[operation_id]
+        found = NamedEffects()
+        if entry.record < 0:
+            found = self._unwritten.get(operation_id, (b"", found))[1]
+        elif entry.named:
+            found = NamedEffects(more=True)
+            with contextlib.suppress(OSError, ValueError):
+                found = NamedEffects.of_fields(json.loads(self._file.read(entry.record)))
+        return found
 
     # Writing.
 
@@ -156,94 +181,21 @@ class OperationLog(LogState):
         entry = self._entries[name]
         entry.state, entry.last_sequence = operation.state, last_sequence
         entry.outcome = self._outcome_now(entry, operation)
-        self._finish(entry)
+        self._finish(name, entry)
         self._end_unopened(name)
-        summary = summarize(operation)
-        line = b'{"k":"e","op":"%b","st":%d,"oc":%d,"q":%d,"r":"%b"}\n' % (
+        summary, names = summarize(operation), NamedEffects.of_operation(operation)
+        entry.named = bool(names)
+        line = b'{"k":"e","op":"%b","st":%d,"oc":%d,"q":%d,"r":"%b"%b}\n' % (
             name.encode(),
             entry.state,
             entry.outcome,
             last_sequence,
             base64.b64encode(summary),
+            b"," + _json(names.fields())[1:-1] if names else b"",
         )
         entry.record = self._file.note(line, name)
         if entry.record < 0:
-            self._summaries[name] = summary
-
-    def lose_effects(
-        self,
-        replacement: int = 0,
-        survivors: frozenset[str] = frozenset(),
-        unheard: Iterable[str] = (),
-    ) -> list[str]:
-        """Record that the session's state is gone, and return the operations whose effects went with it.
-
-        Outcomes that promised an effect become LOST, but for those of ``survivors``; those before the last
-        :meth:`reset` had theirs ended by the user, and stay. ``replacement`` is the runner's number of the
-        replacement of the interpreter that did it, remembered in :attr:`replacements`; 0 where the whole sandbox
-        went. ``unheard``: operations whose end is still to come, and whose effects went too.
-        """
-        lost = [name for name in self.kept_effects() if name not in survivors] + list(unheard)
-        self.take_back(lost, _Operation.OUTCOME_LOST, replacement)
-        return lost
-
-    def take_back(
-        self, operation_ids: Sequence[str], outcome: _Operation.Outcome, replacement: int | None = None
-    ) -> None:
-        """Record that the effects of operations are gone, also of some whose end is still to come.
-
-        ``outcome``: LOST, ROLLED_BACK where that was asked for, UNKNOWN. ``replacement`` as in :meth:`lose_effects`;
-        None: the number that is known stays.
-        """
-        self._take_back(operation_ids, outcome, replacement)
-        fields: dict[str, object] = {"k": "o", "oc": outcome, "ops": list(operation_ids)}
-        if replacement is not None:
-            fields["n"] = replacement
-        self._note(fields)
-
-    def reset(self) -> None:
-        """Record that the user ended the state, so that a later loss does not count what came before."""
-        self._mark_reset()
-        self._note({"k": "r"})
-
-    def move(self, generation: int) -> None:
-        """Record that the session goes on in another sandbox, which counts its replacements and transactions anew."""
-        self._move(generation)
-        self._note({"k": "m", "g": generation})
-
-    def cover(self, operation_id: str, checkpoint_id: str, *, uploads: int = 0) -> None:
-        """Record that a checkpoint is durable, of the state that has the effects up to an operation's.
-
-        ``uploads``: it has the files that had come in when :attr:`newest_upload` was that.
-        """
-        self._cover(operation_id, checkpoint_id, uploads)
-        self._note({"k": "c", "op": operation_id, "cp": checkpoint_id, "u": uploads})
-
-    def upload(self, path: str) -> None:
-        """Record a file that came in through the API, so that a recovery can name it when it is lost."""
-        if self._files.is_news(path):
-            self._note({"k": "f", "p": path})
-            self._files.add(path)
-
-    def remove_files(self, path: str) -> None:
-        """Record that a file, or a directory with all in it, was deleted through the API: so it cannot be lost."""
-        if self._files.remove(path):
-            self._note({"k": "g", "p": path})
-
-    def forget_files(self) -> None:
-        """Record that the user emptied the workspace: what was in it cannot be lost."""
-        if self._files.names:
-            self._note({"k": "x"})
-            self._files.clear()
-
-    def lose_files(self, checkpoint_id: str = "") -> list[str]:
-        """Record that the workspace went with its sandbox; return the uploaded files that no checkpoint brings back.
-
-        ``checkpoint_id``: the one from which the session goes on, empty for none.
-        """
-        if self._files.names:
-            self._note({"k": "y", "p": checkpoint_id})
-        return self._files.lose(checkpoint_id)
+            self._unwritten[name] = summary, names
 
     def flush(self) -> None:
         """Try again to write what the disk has refused, if there is any."""
@@ -273,7 +225,7 @@ class OperationLog(LogState):
         self._file.note(_json(fields) + b"\n")
 
     def _written(self, operation_id: str, at: int) -> None:
-        if self._summaries.pop(operation_id, None) is not None:
+        if self._unwritten.pop(operation_id, None) is not None:
             self._entries[operation_id].record = at
 
     def _check_room_for_transaction(self) -> None:

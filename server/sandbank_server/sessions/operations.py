@@ -23,6 +23,7 @@ from sandbank_server.runners.checks import check_event, parse_operation
 from sandbank_server.runners.frames import RunnerViolation
 from sandbank_server.runners.link import LinkClosed, RequestFailed, RunnerLink
 from sandbank_server.sessions.cursor import Cursor
+from sandbank_server.sessions.held_ends import HeldEnds
 from sandbank_server.sessions.journal_reader import JournalReader
 from sandbank_server.sessions.live_operation import LastEvent, LiveOperation, finished_event
 from sandbank_server.sessions.log_entry import LogEntry, Terms
@@ -54,7 +55,7 @@ class Operations:
         self._on_finished = on_finished
         self.hold_back: Callable[[execution_pb2.Operation], bool] = lambda _operation: False
         """Asked of each Finished that a sandbox sends: whether it waits for :meth:`release`."""
-        self._held: dict[str, execution_pb2.OperationEvent] = {}
+        self.held = HeldEnds(log)
 
     @property
     def link(self) -> RunnerLink | None:
@@ -123,8 +124,10 @@ class Operations:
             live.wake()
 
     def _take_event(self, live: LiveOperation, data: bytes, sequence: int, *, with_end: bool) -> None:
-        if live.finished or sequence != live.last + 1 or live.operation_id in self._held:
+        if live.finished or sequence != live.last + 1:
             raise RunnerViolation(f"event {sequence} after {live.last}")
+        if live.operation_id in self.held:
+            return  # told again after a reconnection
         event = check_event(data, self.session_id, live.operation_id, sequence)
         if not live.started and event.HasField("started"):
             live.started = True
@@ -132,19 +135,24 @@ class Operations:
                 self.log.start(live.operation_id)
         if event.HasField("finished"):
             self._check_end(event.finished.operation)
-            if self.hold_back(event.finished.operation):
-                self._held[live.operation_id] = event
-            else:
-                self._finish(live, event.finished.operation, data)
+            self._end(live, event, data)
         else:
             live.push(data)
 
-    def release(self, operation_id: str, checkpoint_id: str, warning: execution_pb2.Warning | None) -> None:
+    def _end(self, live: LiveOperation, event: execution_pb2.OperationEvent, data: bytes) -> None:
+        if self.hold_back(event.finished.operation):
+            self.held.hold(event)
+        else:
+            self._finish(live, event.finished.operation, data)
+
+    def release(
+        self, operation_id: str, checkpoint_id: str, warning: execution_pb2.Warning | None = None
+    ) -> None:
         """Let go of a Finished that was held back: its effects are durable, or it is said that they are not.
 
         Nothing where the operation has ended otherwise meanwhile, because its sandbox went.
         """
-        event, live = self._held.pop(operation_id, None), self.live.get(operation_id)
+        event, live = self.held.pop(operation_id), self.live.get(operation_id)
         if event is None or live is None:
             return
         operation = event.finished.operation
@@ -152,8 +160,6 @@ class Operations:
         if warning is not None:
             operation.warnings.append(warning)
         self._finish(live, operation, event.SerializeToString())
-        if checkpoint_id:
-            self.log.cover(operation_id, checkpoint_id)
         live.wake()
 
     def _check_end(self, operation: execution_pb2.Operation) -> None:
@@ -212,14 +218,18 @@ class Operations:
         if not live.finished:
             self._check_end(operation)
             live.skip_to(last - 1)
-            self._finish(live, operation, finished_event(operation, live.last + 1, self._now()))
+            data = finished_event(operation, live.last + 1, self._now())
+            self._end(live, execution_pb2.OperationEvent.FromString(data), data)
             live.wake()
 
     def end_all(self, reason: str, state: _Operation.State = _Operation.STATE_CRASHED) -> None:
         """End everything that is queued or runs, because its sandbox is gone: each still gets its Finished."""
+        for name in self.held.saved():
+            self.release(name, self.log.saved_in(name))
         for name, entry in list(self.log.unfinished()):
             live = self._recall(name, entry)
             self._end_unheard(live, reason, state=state, started=live.started)
+        self.held.clear()
 
     def _recall(self, operation_id: str, entry: LogEntry) -> LiveOperation:
         known = self.live.get(operation_id)
@@ -244,8 +254,13 @@ class Operations:
         if not known:
             operation.outcome = _Operation.OUTCOME_UNKNOWN
         operation.end_time.FromDatetime(self._now())
-        operation.error.type_name = "SandboxLost" if state == _Operation.STATE_CRASHED else "Cancelled"
-        operation.error.message = reason
+        if (end := self.log.saved_end(live.operation_id)) is not None:
+            # Nobody was told before the control plane was killed, but a checkpoint has what it did.
+            operation.state, operation.outcome = end
+            operation.durable_checkpoint_id = self.log.saved_in(live.operation_id)
+        else:
+            operation.error.type_name = "SandboxLost" if state == _Operation.STATE_CRASHED else "Cancelled"
+            operation.error.message = reason
         self._finish(live, operation, finished_event(operation, live.last + 1, self._now()))
         live.wake()
 

@@ -85,6 +85,8 @@ class SessionLimits:
     keep_automatic: int = 2
     """Checkpoints kept of those that a session's policy made."""
     checkpoint_core_share: float = 0.1
+    recovery_patience: float = 120.0
+    """How long a recovery waits for a store, a catalog or a pool that cannot be reached."""
 
 
 @dataclass(frozen=True, slots=True)

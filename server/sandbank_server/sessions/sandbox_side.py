@@ -18,7 +18,7 @@ from sandbank_server.runners.link import LinkClosed, RequestFailed, RunnerLink
 from sandbank_server.sessions.background_meter import BackgroundMeter
 from sandbank_server.sessions.ports import SandboxLease
 from sandbank_server.sessions.reattach import find_again
-from sandbank_server.sessions.recovery import recovery_message
+from sandbank_server.sessions.recovery import Loss, recovery_message
 from sandbank_server.sessions.session_core import SessionCore
 from sandbank_server.sessions.settling import settle
 from sandbank_server.sessions.transaction_ledger import LoggedTransaction
@@ -199,11 +199,9 @@ class SandboxSide(SessionCore):
         self._hang_up()
         self.operations.end_all(reason)
         self._end_transaction(f"the sandbox was lost: {reason}")
-        log = self.operations.log
-        unsaved, unsaved_files = self._unsaved_loss()
-        lost = unsaved + log.lose_effects()
-        files = unsaved_files + log.lose_files()
-        recovery = recovery_message(reason, self.record.generation, self._services.clock.now(), lost, files)
+        recovery = recovery_message(
+            reason, self.record.generation, self._services.clock.now(), self._lose_state()
+        )
         self._keeper.change(
             state=_State.STATE_CRASHED,
             state_detail=f"{reason}; its state is lost",
@@ -213,6 +211,12 @@ class SandboxSide(SessionCore):
         self.events.publish(recovery=recovery)
         self._services.pool.report_lost(sandbox_id, reason)
         self._tasks.start(self._keeper.save_if_possible(), "save")
+
+    def _lose_state(self, checkpoint_id: str = "") -> Loss:
+        """Record what goes with the sandbox but for what a checkpoint has; return it, with what was lost untold."""
+        log, unsaved = self.operations.log, self._unsaved_loss()
+        lost = log.lose_effects(0, log.covered_by(checkpoint_id))
+        return unsaved + self._loss_of(lost, log.lose_files(checkpoint_id))
 
     def _hang_up(self) -> None:
         link = self.operations.journal.detach(for_good=True)

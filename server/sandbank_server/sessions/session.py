@@ -149,7 +149,7 @@ class Session(SessionRecovery):
         async def nothing(_link: RunnerLink) -> None:
             """It is pristine as it comes."""
 
-        await self._into_fresh_sandbox(nothing)
+        await self._into_fresh_sandbox(nothing, self.operations.log.reset)
 
     # Ending.
 

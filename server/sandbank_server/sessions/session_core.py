@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 
 import structlog
 from sandbank.v1 import execution_pb2, session_pb2, transaction_pb2
@@ -21,7 +21,7 @@ from sandbank_server.sessions.operations import Operations
 from sandbank_server.sessions.ports import SessionServices
 from sandbank_server.sessions.reattach import Breaks
 from sandbank_server.sessions.record_keeper import RecordKeeper
-from sandbank_server.sessions.recovery import recovery_message, tells_of
+from sandbank_server.sessions.recovery import Loss, recovery_message, tells_of
 from sandbank_server.sessions.session_events import SessionEvents
 from sandbank_server.sessions.transaction_ledger import ASKED_FOR, LoggedTransaction
 
@@ -137,7 +137,7 @@ class SessionCore:
         else:
             observer.interpreter_crashed(tenant, replaced.reason)
         if replaced.recovered:
-            self._recovered(replaced.reason, list(replaced.lost), [])
+            self._recovered(replaced.reason, self._loss_of(replaced.lost))
 
     def _transaction_changed(self, transaction: LoggedTransaction) -> None:
         if transaction.ended:
@@ -194,12 +194,17 @@ class SessionCore:
         # The count lives in the process: what was rolled back was not counted either.
         return min(self._keeper.execution_count, number - 1)
 
-    def _recovered(self, reason: str, operations: list[str], files: list[str]) -> None:
+    def _recovered(self, reason: str, loss: Loss) -> None:
         now = self._services.clock.now()
-        recovery = recovery_message(reason, self.record.generation, now, operations, files)
+        recovery = recovery_message(reason, self.record.generation, now, loss)
         self._keeper.change(last_recovery=recovery.SerializeToString())
         self.events.publish(recovery=recovery)
         self._tasks.start(self._keeper.save_if_possible(), "save")
+
+    def _loss_of(self, operation_ids: Sequence[str], files: Sequence[str] = ()) -> Loss:
+        """Return what goes with the effects of operations; ``files`` where the workspace went too."""
+        gone = self.operations.log.gone_with(operation_ids)
+        return Loss(operation_ids, gone.variables, files, gone.more)
 
     # After a greeting.
 
@@ -210,13 +215,13 @@ class SessionCore:
         if learned.replaced is not None:
             self._replaced(learned.replaced)
         if learned.replaced is None or not learned.replaced.recovered:
-            lost, files = self._unsaved_loss()
-            if lost:
-                self._recovered(reason_of(hello.last_replaced.reason), lost, files)
+            unsaved = self._unsaved_loss()
+            if unsaved.operations:
+                self._recovered(reason_of(hello.last_replaced.reason), unsaved)
 
-    def _unsaved_loss(self) -> tuple[list[str], list[str]]:
-        """Return operations and files of a loss that is in the log, but was not in the catalog before a kill."""
+    def _unsaved_loss(self) -> Loss:
+        """Return a loss that is in the log, but was not in the catalog before a kill."""
         log = self.operations.log
         if tells_of(self.record.last_recovery, log.last_loss, log.last_lost_files):
-            return [], []
-        return log.last_loss, log.last_lost_files
+            return Loss()
+        return self._loss_of(log.last_loss, log.last_lost_files)

@@ -86,7 +86,7 @@ class SessionRestoring(SessionSaving):
             _log.info("a restore goes to another sandbox", reason=error.message, **self._keeper.names())
             return await self._restore_elsewhere(record, manifest, allow_lost=allow_lost)
         self._restored(record)
-        await self._keeper.save_if_possible()
+        await self._keeper.save()
         return loaded
 
     async def _load(
@@ -105,14 +105,22 @@ class SessionRestoring(SessionSaving):
         """The state is now that of a checkpoint."""
         self._check_alive()
         self._end_transaction("restore")
-        self.operations.log.reset()
-        self.operations.log.forget_files()  # those of today were replaced by the checkpoint's
+        self.operations.log.go_back(record.checkpoint_id, record.execution_count)
         self._keeper.change(execution_count=record.execution_count, latest_checkpoint_id=record.checkpoint_id)
 
     async def _restore_elsewhere(
-        self, record: CheckpointRecord, manifest: Manifest, *, allow_lost: bool
+        self,
+        record: CheckpointRecord,
+        manifest: Manifest,
+        *,
+        allow_lost: bool,
+        losing: bool = False,
+        **fields: object,
     ) -> dict[str, Any]:
-        """Restore into a fresh sandbox, which becomes the session's when it has everything."""
+        """Restore into a fresh sandbox, which becomes the session's when it has everything.
+
+        ``losing``: nobody asked for that, so effects that are not in the checkpoint are lost.
+        """
         loaded: dict[str, Any] = {}
         template = self.record.template
 
@@ -126,16 +134,20 @@ class SessionRestoring(SessionSaving):
                 ) from error
 
         await self._into_fresh_sandbox(
-            fill, execution_count=record.execution_count, latest_checkpoint_id=record.checkpoint_id
+            fill,
+            lambda: self.operations.log.go_back(record.checkpoint_id, record.execution_count, losing=losing),
+            execution_count=record.execution_count,
+            latest_checkpoint_id=record.checkpoint_id,
+            **fields,
         )
         return loaded
 
-    async def _into_fresh_sandbox(self, fill: Fill, *, new_state: bool = True, **fields: object) -> None:
+    async def _into_fresh_sandbox(self, fill: Fill, note: Callable[[], None], **fields: object) -> None:
         """Take a sandbox from the pool, have ``fill(link)`` prepare it, and go on in it: generation + 1.
 
         Whatever fails, the sandbox is given up and the session stays as it was, in the sandbox that it has, if any;
-        when nothing fails, that one is given up. ``new_state``: it is not the state of before that the session goes
-        on from. Raises what pool and ``fill`` raise.
+        when nothing fails, that one is given up. ``note`` tells the log which state the session has then. Raises what
+        pool and ``fill`` raise.
         """
         services = self._services
         lease = await services.pool.acquire(self.record.template, self.session_id, services.limits.pool_wait)
@@ -161,19 +173,17 @@ class SessionRestoring(SessionSaving):
             await services.pool.retire(lease.sandbox_id, "its session could not take it")
             raise
         left = self.record.sandbox_id
-        self._leave(generation, new_state=new_state)
+        self._leave(generation)
+        note()
         self._keeper.change(**fields)
         self._listen_to(link)
         if left:
             await services.pool.retire(left, "its session went on in another one")
 
-    def _leave(self, generation: int, *, new_state: bool) -> None:
+    def _leave(self, generation: int) -> None:
         """Let go of the sandbox of before; from now on the log is that of the next one."""
         link = self.operations.journal.detach(for_good=False)
         if link is not None:
             link.hang_up()
-            self.operations.log.forget_files()  # a restore replaced them
         self._end_transaction("restore")
         self.operations.log.move(generation)
-        if new_state:
-            self.operations.log.reset()

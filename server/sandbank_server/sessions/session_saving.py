@@ -14,6 +14,7 @@ from sandbank_server.catalog.base import CheckpointRecord, SessionRecord
 from sandbank_server.checkpoints.library import CheckpointLibrary
 from sandbank_server.checkpoints.manifest import Manifest
 from sandbank_server.errors import (
+    CheckpointCorruptError,
     CheckpointNotFoundError,
     DomainError,
     RequestIdReusedError,
@@ -29,6 +30,9 @@ from sandbank_server.sessions.session_use import SessionUse
 from sandbank_server.sessions.state_transfer import Written, load_state, write_state
 
 _LOST = checkpoint_pb2.FIDELITY_LOST
+
+_TRIES = 3
+"""Checkpoints made for one operation under SYNCHRONOUS, where none turns out to have its effects."""
 
 
 class SessionSaving(SessionUse):
@@ -107,16 +111,19 @@ class SessionSaving(SessionUse):
         return True
 
     async def _make_durable(self, operation_id: str) -> None:
+        """Have a checkpoint made that has an operation's effects, if no other has them by now; tell its end then."""
         warning = None
-        checkpoint_id = ""
         try:
-            saved = await self._checkpoint("", {}, verify=False, automatic=True)
-            checkpoint_id = saved.checkpoint_id
+            for _ in range(_TRIES):
+                await self._checkpoint("", {}, verify=False, automatic=True, unless_told=operation_id)
+                if operation_id not in self.operations.held:
+                    break
+            else:  # it is written of a copy from before the operation, again and again
+                warning = _not_durable("there was no copy of the state to write")
         except DomainError as error:
-            warning = execution_pb2.Warning(
-                code="CHECKPOINT_FAILED", message=f"not durable: {error.message}"[:500]
-            )
-        self.operations.release(operation_id, checkpoint_id, warning)
+            warning = _not_durable(error.message)
+        if warning is not None:
+            self.operations.release(operation_id, "", warning)
         with contextlib.suppress(DomainError):
             keep = self._services.limits.keep_automatic
             await self._library.thin_out(self.record.tenant, self.session_id, keep)
@@ -129,16 +136,27 @@ class SessionSaving(SessionUse):
         Goes through, once begun, also when the caller is cancelled. :class:`RequestIdReusedError`,
         :class:`SessionBusyError`, :class:`StoreUnavailableError`, and what :meth:`usable` raises.
         """
-        self._check_alive()
+        await self.usable()
         work = self._tasks.start(
             self._checkpoint(request_id, dict(labels), verify=verify, automatic=automatic), "checkpoint"
         )
-        return await asyncio.shield(work)
+        saved = await asyncio.shield(work)
+        assert saved is not None
+        return saved
 
     async def _checkpoint(
-        self, request_id: str, labels: Mapping[str, str], *, verify: bool, automatic: bool
-    ) -> CheckpointRecord:
+        self,
+        request_id: str,
+        labels: Mapping[str, str],
+        *,
+        verify: bool,
+        automatic: bool,
+        unless_told: str = "",
+    ) -> CheckpointRecord | None:
+        """As :meth:`checkpoint`; ``unless_told``: none, where the end of that operation is told by now."""
         async with self._checkpointing:
+            if unless_told and unless_told not in self.operations.held:
+                return None
             made = await self._library.made_by(self.record.tenant, request_id)
             if made is not None:
                 if made.session_id != self.session_id:
@@ -160,6 +178,7 @@ class SessionSaving(SessionUse):
         checkpoint_id = services.ids.checkpoint_id()
         began = services.clock.monotonic()
         uploads = self.operations.log.newest_upload
+        written_in = self.record.sandbox_id, self.record.generation
         kept: list[CheckpointRecord] = []
 
         async def keep(written: Written) -> None:
@@ -182,14 +201,26 @@ class SessionSaving(SessionUse):
             )
             await self._library.keep(record, manifest)
             kept.append(record)
-            self.operations.log.cover(written.as_of_operation_id, checkpoint_id, uploads=uploads)
-            self._keeper.change(latest_checkpoint_id=checkpoint_id)
-            await self._keeper.save_if_possible()
+            if (self.record.sandbox_id, self.record.generation) == written_in:
+                await self._take_note(record, uploads)
 
         await write_state(
             link, self._library.chunks, tenant, checkpoint_id, self._find_base, keep, verify=verify
         )
         return kept[0]
+
+    async def _take_note(self, record: CheckpointRecord, uploads: int) -> None:
+        """It is durable: recovery begins with it, and operations whose end waited for that are told to have ended.
+
+        What the log says counts if all is killed now; the catalog has it, too, before anybody is told.
+        """
+        operations, as_of = self.operations, record.last_operation_id
+        ends = operations.held.ends_up_to(as_of)
+        operations.log.cover(as_of, record.checkpoint_id, uploads=uploads, ends=ends)
+        self._keeper.change(latest_checkpoint_id=record.checkpoint_id)
+        await self._keeper.save()
+        for name, _, _ in ends:
+            operations.release(name, record.checkpoint_id)
 
     async def _verify(self, link: RunnerLink, saved: CheckpointRecord) -> CheckpointRecord:
         """Load it in a fresh process of the sandbox, which compares."""
@@ -210,5 +241,9 @@ class SessionSaving(SessionUse):
         try:
             record = await self._library.get(self.record.tenant, checkpoint_id)
             return await self._library.manifest(record)
-        except (CheckpointNotFoundError, StoreUnavailableError):
+        except (CheckpointCorruptError, CheckpointNotFoundError, StoreUnavailableError):
             return None
+
+
+def _not_durable(why: str) -> execution_pb2.Warning:
+    return execution_pb2.Warning(code="CHECKPOINT_FAILED", message=f"not durable: {why}"[:500])

@@ -22,7 +22,7 @@ async def settle(operations: Operations, operation_id: str, link: RunnerLink) ->
     try:
         for _ in range(PAGES):
             live = operations.live.get(operation_id)
-            if live is None:
+            if live is None or operation_id in operations.held:
                 return
             await _settle_page(operations, live, link)
         raise RunnerViolation("a journal without an end")

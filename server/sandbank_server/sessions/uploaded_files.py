@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 UPLOADS_KEPT = 10_000
 """Names remembered, the newest."""
@@ -50,19 +50,29 @@ class UploadedFiles:
 
     def save(self, checkpoint_id: str, newest: int) -> None:
         """Note that a checkpoint has all files up to a number."""
-        self._saved[checkpoint_id] = newest
+        self._saved[checkpoint_id] = max(newest, self._saved.get(checkpoint_id, 0))
         self._newest_saved = max(self._newest_saved, newest)
+
+    def missing_in(self, checkpoint_id: str) -> list[str]:
+        """Return those that a checkpoint does not have."""
+        kept = self._saved.get(checkpoint_id, 0)
+        return [name for name, number in self._numbers.items() if number > kept]
 
     def lose(self, checkpoint_id: str = "") -> list[str]:
         """Forget those that went with their sandbox and are not in the checkpoint; return them."""
-        kept = self._saved.get(checkpoint_id, 0)
-        self.last_lost = [name for name, number in self._numbers.items() if number > kept]
+        self.last_lost = self.missing_in(checkpoint_id)
         for name in self.last_lost:
             del self._numbers[name]
         return self.last_lost
 
-    def replay(self, kind: object, text: str) -> None:
+    def go_back(self, checkpoint_id: str) -> None:
+        """The workspace is as a checkpoint has it: what came in after it is gone, as somebody wanted or was told."""
+        kept = self._saved.get(checkpoint_id, 0)
+        self._numbers = {name: number for name, number in self._numbers.items() if number <= kept}
+
+    def replay(self, kind: object, fields: Mapping[str, object]) -> None:
         """Do what a line of the operation log says; other kinds of lines are none of ours."""
+        text = str(fields.get("p", ""))
         if kind == "f":
             self.add(text)
         elif kind == "g":
@@ -71,3 +81,6 @@ class UploadedFiles:
             self.clear()
         elif kind == "y":
             self.lose(text)
+            told = fields.get("l")
+            if isinstance(told, list):
+                self.last_lost = list(map(str, told))
