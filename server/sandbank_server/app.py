@@ -71,6 +71,8 @@ FEATURES: Final = (
     "adoption",
     "background-output",
     "variables",
+    "completion",
+    "inspection",
     "change-reports",
     "input",
     "interact",

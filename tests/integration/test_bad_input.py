@@ -16,7 +16,6 @@ from sandbank.v1 import (
     info_pb2,
     pool_pb2,
     session_pb2,
-    state_pb2,
 )
 
 from tests.raw_api import Api, refused
@@ -109,13 +108,12 @@ def test_rpcs_that_are_not_built_yet(api: Api, session: Session) -> None:
         lambda: api.sessions.HibernateSession(
             session_pb2.HibernateSessionRequest(session_id=session.session_id)
         ),
-        lambda: api.state.Complete(state_pb2.CompleteRequest(session_id=session.session_id)),
     ]
     for call in calls:
         with refused("UNIMPLEMENTED", "NOT_SUPPORTED"):
             call()
     features = set(api.info.GetServerInfo(info_pb2.GetServerInfoRequest()).features)
-    assert {"execute", "files", "input", "interact", "change-reports"} <= features
+    assert {"execute", "files", "input", "interact", "change-reports", "completion"} <= features
     assert "hibernation" not in features
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from sandbank_runner.v1 import runner_pb2
@@ -29,6 +30,8 @@ _ANSWER_SECONDS = 60.0
 """How long the answer may take then: a supervisor that takes longer is stuck."""
 _MESSAGE_CHARACTERS = 500
 _BUSY_SECONDS = 0.2
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,10 @@ class SessionVariables:
                 limit=listing.limit,
             ),
         )
-        return await self._read(
-            read, "", lambda result: check_listing(result, listing.prefix, listing.after, listing.limit)
+        return await read_state(
+            self._session,
+            read,
+            lambda result: check_listing(result, listing.prefix, listing.after, listing.limit),
         )
 
     async def get(self, transaction_id: str, name: str, value_format: int, max_bytes: int) -> Found:
@@ -69,24 +74,28 @@ class SessionVariables:
         """
         get = runner_pb2.Read.GetVariable(name=name, format=value_format, max_bytes=max_bytes)
         read = runner_pb2.Read(transaction_id=transaction_id, get=get)
-        return await self._read(read, name, lambda result: check_value(result, name, max_bytes))
+        return await read_state(
+            self._session, read, lambda result: check_value(result, name, max_bytes), name
+        )
 
-    async def _read(
-        self, read: runner_pb2.Read, name: str, check: Callable[[runner_pb2.ReadResult], Found]
-    ) -> Found:
-        read.timeout.CopyFrom(Duration(seconds=READ_SECONDS))
-        link = await self._session.usable()
-        with self._session.in_use():
-            result = await _ask(link, read, name)
-        try:
-            found = check(result)
-            as_of = found.as_of.operation_id
-            if as_of and self._session.operations.log.get(as_of) is None:
-                raise RunnerViolation("the state after an operation that is not known")
-        except RunnerViolation as error:
-            link.violate(error)
-            raise SessionBusyError("the sandbox broke the protocol", retry_delay=1.0) from error
-        return found
+
+async def read_state(
+    session: Session, read: runner_pb2.Read, check: Callable[[runner_pb2.ReadResult], _T], name: str = ""
+) -> _T:
+    """Return what ``check`` makes of the sandbox's answer; ``name`` is what errors are about."""
+    read.timeout.CopyFrom(Duration(seconds=READ_SECONDS))
+    link = await session.usable()
+    with session.in_use():
+        result = await _ask(link, read, name)
+    try:
+        found = check(result)
+        as_of = result.as_of_operation_id
+        if as_of and session.operations.log.get(as_of) is None:
+            raise RunnerViolation("the state after an operation that is not known")
+    except RunnerViolation as error:
+        link.violate(error)
+        raise SessionBusyError("the sandbox broke the protocol", retry_delay=1.0) from error
+    return found
 
 
 async def _ask(link: RunnerLink, read: runner_pb2.Read, name: str) -> runner_pb2.ReadResult:

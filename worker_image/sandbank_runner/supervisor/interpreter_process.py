@@ -176,12 +176,15 @@ class Interpreter:
         self._endpoint.send({"type": "wake", "snapshot": number})
         return await self._wait(answer, SNAPSHOT_SECONDS, Phase.READY)
 
-    async def read(self, number: int, question: Mapping[str, object], give: int) -> Message:
+    async def read(
+        self, number: int, question: Mapping[str, object], give: int, blobs: tuple[bytes, ...] = ()
+    ) -> Message:
         """Have it fork a reader that speaks on ``give``, which is closed here; return what it says to that.
 
         For one that sleeps or waits for something to do, which it goes on with meanwhile. :class:`StartFailed`.
         """
-        return await self._fork({"type": "read", **question, "read": number}, ("read", number), give)
+        request = {"type": "read", **question, "read": number}
+        return await self._fork(request, ("read", number), give, blobs)
 
     async def write_checkpoint(self, checkpoint_id: str, give: int) -> Message:
         """Have it fork a writer that speaks on ``give``, likewise."""
@@ -300,14 +303,20 @@ class Interpreter:
             os.kill(self.pid, number)
         return True
 
-    async def _fork(self, request: dict[str, object], work: tuple[str, object], give: int) -> Message:
+    async def _fork(
+        self,
+        request: dict[str, object],
+        work: tuple[str, object],
+        give: int,
+        blobs: tuple[bytes, ...] = (),
+    ) -> Message:
         """Have it fork a process for some work, that gets ``give``; return what it says to that."""
         if self.phase is Phase.DEAD or self.killed_for or work in self._forks:
             os.close(give)
             raise StartFailed("it is dead")
         answer: asyncio.Future[Message] = self._loop.create_future()
         self._forks[work] = answer
-        self._endpoint.send(request, give=(give,))
+        self._endpoint.send(request, blobs, give=(give,))
         try:
             return await answer
         finally:

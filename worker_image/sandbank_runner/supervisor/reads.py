@@ -139,6 +139,7 @@ class Reads:
                 more=answer.more,
                 data=answer.data,
                 mime_type=answer.mime_type,
+                response=answer.response,
                 as_of_operation_id=seen.operation_id,
                 stale=seen.stale,
             )
@@ -162,7 +163,7 @@ class Reads:
         self._readers.add(reader)
         self._number += 1
         try:
-            told = (await source.read(self._number, header, reader.give)).header
+            told = (await source.read(self._number, header, reader.give, question.blobs)).header
             pid = told.get("pid")
             if told.get("type") != "reading" or type(pid) is not int or not self._processes.reader_born(pid):
                 raise StartFailed("no copy of the interpreter could be made")

@@ -46,17 +46,24 @@ class Answer:
     last: dict[str, Any] = field(default_factory=dict)
     """The message that ends the answer; empty where the reader died."""
     data: bytes = b""
+    blobs: tuple[bytes, ...] = ()
     status: int = 0
 
 
 class Reading:
     """One reader at work."""
 
-    def __init__(self, interpreter: Interpreter, header: dict[str, Any], sleeper: Any = None) -> None:
+    def __init__(
+        self,
+        interpreter: Interpreter,
+        header: dict[str, Any],
+        sleeper: Any = None,
+        blobs: tuple[bytes, ...] = (),
+    ) -> None:
         self._interpreter = interpreter
         self.sock, theirs = pair()
         self.sock.settimeout(SECONDS)
-        packet = encode({"type": "read", "read": 1, **header})[0]
+        (packet,) = encode({"type": "read", "read": 1, **header}, blobs)
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array("i", [theirs.fileno()]))
         if sleeper is None:
             interpreter._sock.sendmsg([packet], [rights])
@@ -113,6 +120,7 @@ class Reading:
             return
         assert not self.answer.last, "it goes on after the end"
         self.answer.last = header
+        self.answer.blobs = message.blobs
         self.answer.data = b"".join(message.blobs)
 
     def _reaped(self) -> Answer:
