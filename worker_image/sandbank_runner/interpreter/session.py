@@ -68,6 +68,7 @@ class Session:
         self.snapshots.files_since_snapshot = self._files.since_snapshot
         readers = Readers(link, self._executor.namespace.names, _users_of(settings))
         self.snapshots.sleeper_handlers["read"] = readers.read
+        self.snapshots.sleeper_handlers["export"] = readers.read
         self._checkpoints = Checkpoints(
             link,
             self._executor.namespace,
@@ -75,6 +76,7 @@ class Session:
             _users_of(settings),
             self._changes.ledger,
             placed=self._files.refresh,
+            run_in_context=self._executor.context.run,
         )
         self.snapshots.sleeper_handlers.update(self._checkpoints.sleeper_handlers)
         self._board = Board(
@@ -88,6 +90,7 @@ class Session:
         self._handlers = {
             "interrupt": self._board.interrupt,
             "read": readers.read,
+            "export": readers.read,
             "import": Importer(link, self._executor.namespace, self._changes).bind,
             "execute": self._execute,
             "setup": self._setup,

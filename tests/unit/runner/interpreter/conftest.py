@@ -22,7 +22,7 @@ PRELOADED = (
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
     """A template process for all tests of a run."""
-    process = Template(_environment(tmp_path_factory.mktemp("template")))
+    process = Template(environment(tmp_path_factory.mktemp("template")))
     yield process
     process.close()
 
@@ -30,7 +30,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
 @pytest.fixture(scope="session")
 def rich_template(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
     """Another that has preloaded what its interpreters then need not import."""
-    process = Template(_environment(tmp_path_factory.mktemp("template")), PRELOADED)
+    process = Template(environment(tmp_path_factory.mktemp("template")), PRELOADED)
     yield process
     process.close()
 
@@ -63,7 +63,7 @@ def rich(start: Callable[..., Interpreter], rich_template: Template) -> Interpre
     return start(rich_template)
 
 
-def _environment(directory: Path) -> dict[str, str]:
+def environment(directory: Path) -> dict[str, str]:
     """As the real template's: numeric libraries that start no threads, and caches that can be written."""
     one_thread = dict.fromkeys(["OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"], "1")
     one_thread["JE_ARROW_MALLOC_CONF"] = "background_thread:false"

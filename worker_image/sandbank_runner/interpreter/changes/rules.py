@@ -69,7 +69,7 @@ def _python_entry(kind: Any) -> Entry:
         return foreign.entry_of(kind)
     if code.module_of(base).partition(".")[0] == "_ctypes":
         return instances.entry_of(kind, arrays.a_c_value)
-    if _is_of_library(kind):
+    if is_of_library(kind):
         return foreign.a_reduced, MUTABLE
     return instances.entry_of(kind, foreign.an_opaque)
 
@@ -78,7 +78,7 @@ def _arrow_rule(kind: Any) -> Entry | None:
     return (arrays.an_arrow_buffer, PLAIN) if kind is genuine("pyarrow", "Buffer") else None
 
 
-def _is_of_library(kind: Any) -> bool:
+def is_of_library(kind: Any) -> bool:
     """Tell whether a class is one of a known library's: not only by what it says, for it is in the module, too."""
     module = code.module_of(kind)
     if module.partition(".")[0] not in _LIBRARIES:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
+from sandbank_runner.interpreter.checkpoints import options
 from sandbank_runner.interpreter.checkpoints.surroundings import Surroundings
 from sandbank_runner.interpreter.sealed import seal
 
@@ -208,6 +209,15 @@ def _leave(_told: Any, _: Surroundings) -> None:
 
 
 _Part = tuple[Callable[[Surroundings], Any], Callable[[Any, Surroundings], None]]
+
+
+def _option(tell: Callable[[], Any], put: Callable[[Any], None]) -> _Part:
+    return (
+        lambda surroundings: surroundings.run_in_context(tell),
+        lambda told, surroundings: surroundings.run_in_context(put, told),
+    )
+
+
 _PARTS: Final[dict[str, _Part]] = {
     "directory": (_directory, _leave),
     "environment": (_environment, _put_environment),
@@ -215,6 +225,9 @@ _PARTS: Final[dict[str, _Part]] = {
     "filters": (_filters, _put_filters),
     "recursion_limit": (_recursion, _put_recursion),
     "names": (_order, _put_order),
+    "numeric": _option(options.numeric, options.put_numeric),
+    "tables": _option(options.tables, options.put_tables),
+    "plots": _option(options.plots, options.put_plots),
     "random": (_random, _put_random),
     "numeric_random": (_numeric_random, _put_numeric_random),
 }

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import array
 import ctypes
+import mmap
 from collections.abc import Callable
 from typing import Any, Final
 
 from sandbank_runner.interpreter.checkpoints import rebuild
+from sandbank_runner.interpreter.checkpoints.edges import is_strided
 from sandbank_runner.interpreter.checkpoints.steps import Step
 from sandbank_runner.interpreter.checkpoints.unsavable import Unsavable
-from sandbank_runner.interpreter.reading.kinds import derives, genuine, identity
+from sandbank_runner.interpreter.reading.kinds import contents_of, derives, genuine, identity, mro_of
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
@@ -61,6 +63,8 @@ class Arrays:
     def __init__(self, looked_at: dict[int, int], add_buffer: Callable[[memoryview], None]) -> None:
         self._looked_at = looked_at
         self._add_buffer = add_buffer
+        self._stand_ins: dict[int, Any] = {}
+        """Plain arrays of the whole memory that an array of another class owns, by the identity of that one."""
 
     def reduce_view(self, view: memoryview) -> Any:
         """Reduce a view of memory, which must be in one piece."""
@@ -78,15 +82,20 @@ class Arrays:
     def reduce_array(self, value: Any) -> Any:
         """Reduce an array of NumPy's own class."""
         kind = value.dtype
-        if kind.hasobject:
-            return NotImplemented
         writable = bool(value.flags.writeable)
         base = value.base
-        if base is not None:
+        if base is not None and self._stand_ins.get(identity(base)) is not value:
             owner = _owner_of(base)
-            if self._looked_at.get(identity(owner), 0) > 1 and _can_be_shared(owner):
+            if type(owner) is mmap.mmap:
+                raise Unsavable("a view of a memory map cannot be saved")
+            if kind.hasobject:
+                return NotImplemented
+            owner = self._stand_in(owner)
+            if self._looked_at.get(identity(_owner_of(owner)), 0) > 1 and _can_be_shared(owner):
                 offset = address_of(value) - address_of(owner)
                 return rebuild.make_array_view, (owner, kind, value.shape, value.strides, offset, writable)
+        if kind.hasobject:
+            return NotImplemented
         flags = value.flags
         order = "F" if flags.f_contiguous and not flags.c_contiguous else "C"
         if value.nbytes < SMALL_BYTES:
@@ -98,7 +107,48 @@ class Arrays:
         self._add_buffer(memoryview(flat))
         return rebuild.make_array, (value.shape, kind, order, Step(rebuild.next_buffer), writable)
 
+    def reduce_array_of_class(self, value: Any) -> Any:
+        """Reduce an array of a class that extends NumPy's: what it shows, and its attributes."""
+        plain = self._stand_in(value) if value.base is None else _view(value)
+        state = getattr(value, "__dict__", None)
+        return (
+            rebuild.make_array_of_class, (plain, type(value)), dict(state or {}), None, None,
+            rebuild.fill_array_of_class,
+        )  # fmt: skip
 
+    def _stand_in(self, owner: Any) -> Any:
+        """Return a plain array in the place of one of another class that owns its memory; others as they are."""
+        if type(owner) is genuine("numpy", "ndarray") or not derives(
+            type(owner), genuine("numpy", "ndarray")
+        ):
+            return owner
+        return self._stand_ins.setdefault(identity(owner), _view(owner))
+
+
+def _view(value: Any) -> Any:
+    kind: Any = genuine("numpy", "ndarray")
+    return kind.view(value, kind)
+
+
+def is_array_of_class(kind: Any) -> bool:
+    """Tell whether a class extends NumPy's arrays and leaves to them how it is pickled, or is one of NumPy's own."""
+    array = genuine("numpy", "ndarray")
+    if (
+        array is None
+        or not derives(kind, array)
+        or kind in (array, genuine("numpy.ma.core", "MaskedConstant"))
+    ):
+        return False
+    for ancestor in mro_of(kind):
+        if ancestor is array:
+            break
+        module = type.__dict__["__module__"].__get__(ancestor)
+        if not str(module).startswith("numpy.") and any(name in contents_of(ancestor) for name in _PICKLING):
+            return False
+    return True
+
+
+_PICKLING: Final = ("__reduce__", "__reduce_ex__", "__getstate__", "__setstate__")
 _VIEWED: Final = (bytes, bytearray, array.array, memoryview)
 
 
@@ -109,6 +159,8 @@ def _owner_of(base: Any) -> Any:
             base = kind.base.__get__(base)
         elif type(base) is memoryview:
             base = base.obj
+        elif is_strided(base):
+            base = base.base
         else:
             return base
 

@@ -113,6 +113,8 @@ class Kinds:
                 below = _owner(value)
             elif self._array is not None and derives(type(value), self._array):
                 below = self._array.base.__get__(value)
+            elif is_strided(value):
+                below = value.base
             else:
                 break
             if below is None:
@@ -154,6 +156,12 @@ class Kinds:
 
 
 _DEPTH: Final = 1000
+
+
+def is_strided(value: Any) -> bool:
+    """Tell whether a value is what NumPy's ``as_strided`` puts between a view and the array whose memory it shows."""
+    kind = genuine("numpy.lib._stride_tricks_impl", "DummyArray")
+    return kind is not None and type(value) is kind
 
 
 def _owner(view: memoryview) -> Any:

@@ -12,7 +12,7 @@ import types
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sandbank_runner.interpreter.checkpoints.anchors import MAIN, Anchors
+from sandbank_runner.interpreter.checkpoints.anchors import Anchors
 from sandbank_runner.interpreter.checkpoints.edges import (
     ARRAY,
     ATOM,
@@ -185,8 +185,8 @@ class Graph:
         """Tell whether an object is what a module has by a name: it does not belong to who refers to it."""
         if self._everybodys is None:
             found: set[int] = set()
-            for name, module in list(_modules.items()):
-                if name != MAIN and issubclass(type(module), _Module):
+            for module in list(_modules.values()):  # multiprocessing gives __main__ another name, too
+                if issubclass(type(module), _Module) and _module_names(module) is not self.anchors.names:
                     found.update(map(identity, list(_module_names(module).values())))
             self._everybodys = frozenset(found)
         return key in self._everybodys

@@ -201,6 +201,19 @@ def make_array(shape: Any, kind: Any, order: Any, source: Any, writable: bool) -
     return array
 
 
+def make_array_of_class(plain: Any, kind: Any) -> Any:
+    """Return an array of a class that extends NumPy's, looking at the memory of a plain one."""
+    import numpy
+
+    return numpy.ndarray.view(plain, kind)
+
+
+def fill_array_of_class(array: Any, attributes: dict[str, Any]) -> None:
+    """Give it its attributes."""
+    if attributes:
+        array.__dict__.update(attributes)
+
+
 def weak(referent: Any) -> Any:
     """Return a weak reference."""
     return weakref.ref(referent)
@@ -273,8 +286,8 @@ ALLOWED: Final = {
     for function in (
         make_code, make_cell, fill_cell, make_function, fill_function, make_class, make_closed_class, add_members,
         fill_class, make_member, member, call, make_module, fill_module, bound, make_property, make_cached, make_view,
-        make_array_view, make_array, weak, fill_weak, fill_error, make_type_variable,
-        make_error, imported, main_module, place, definition, next_buffer,
+        make_array_view, make_array, make_array_of_class, fill_array_of_class, weak, fill_weak, fill_error,
+        make_type_variable, make_error, imported, main_module, place, definition, next_buffer,
     )
 }  # fmt: skip
 """What a pickle may name in this module, by the name."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Container
 from typing import Any, Final
 
 from sandbank_runner.interpreter.checkpoints import rebuild
-from sandbank_runner.interpreter.checkpoints.arrays import Arrays
+from sandbank_runner.interpreter.checkpoints.arrays import Arrays, is_array_of_class
 from sandbank_runner.interpreter.checkpoints.definitions import (
     Definitions,
     is_enumeration,
@@ -98,7 +98,7 @@ class Rules:
             identity(weakref.WeakValueDictionary): self._weak_values,
         }
         self._verdicts.update(dict.fromkeys(_VIEWS, _reduce_view))
-        arrays = Arrays(graph.looked_at, add_buffer)
+        arrays = self._arrays = Arrays(graph.looked_at, add_buffer)
         self._verdicts[identity(memoryview)] = arrays.reduce_view
         array = genuine("numpy", "ndarray")
         if array is not None:
@@ -135,10 +135,9 @@ class Rules:
             return f"{reason} cannot be saved"
         if derives(kind, weakref.ReferenceType):
             return "a weak reference of a class of its own cannot be saved"
-        if is_enumeration(kind) and self._graph.is_definition(kind):
-            return self._member
-        if issubclass(kind, BaseException):
-            return _reduce_error
+        rule = self._rule_of_base(kind)
+        if rule is not None:
+            return rule
         singles = _singles(kind)
         if singles:
             return lambda value: singles.get(identity(value), NotImplemented)
@@ -147,6 +146,13 @@ class Rules:
         if identity(kind) in self._graph.anchors.stream_kinds:
             return _as_usual
         return _USUAL
+
+    def _rule_of_base(self, kind: Any) -> Any:
+        if is_array_of_class(kind):
+            return self._arrays.reduce_array_of_class
+        if is_enumeration(kind) and self._graph.is_definition(kind):
+            return self._member
+        return _reduce_error if issubclass(kind, BaseException) else None
 
     # Functions and classes.
 

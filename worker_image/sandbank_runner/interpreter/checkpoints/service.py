@@ -29,9 +29,13 @@ class Checkpoints:
         users: tuple[int, int] | None,
         ledger: Ledger,
         placed: Callable[[], None],
+        run_in_context: Callable[..., Any],
     ) -> None:
-        """``placed`` is called when restored files have taken the place of the workspace's."""
-        self._surroundings = Surroundings(namespace, workspace)
+        """``placed`` is called when restored files have taken the place of the workspace's.
+
+        ``run_in_context`` calls a function where code of the session runs, so that it sees its context variables.
+        """
+        self._surroundings = Surroundings(namespace, workspace, run_in_context)
         writers = Writers(link, self._surroundings, users, ledger)
         loader = Loader(link, self._surroundings, ledger, placed)
         self.handlers: dict[str, Handler] = {

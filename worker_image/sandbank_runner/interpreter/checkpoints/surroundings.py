@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from sandbank_runner.interpreter.namespace import Namespace
@@ -25,8 +25,10 @@ def is_saved(name: object) -> bool:
 class Surroundings:
     """The session's namespace and workspace, and what its process was like before user code ran in it."""
 
-    def __init__(self, namespace: Namespace, workspace: str) -> None:
+    def __init__(self, namespace: Namespace, workspace: str, run_in_context: Callable[..., Any]) -> None:
         self.namespace = namespace
+        self.run_in_context = run_in_context
+        """Calls a function where code of the session runs."""
         self.workspace = workspace
         self.execution_count = 0
         self.secret: frozenset[str] = frozenset()

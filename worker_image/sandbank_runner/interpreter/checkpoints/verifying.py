@@ -1,7 +1,9 @@
 """Digests of variables, by which a checkpoint that was loaded can be compared with what was saved.
 
 That of the change reports: of the graph that a name leads to, without code of the user's. Which variables share objects
-counts too, within their group: nobody shares any with another group.
+counts too, within their group: nobody shares any with another group. Arrays are told by what they show, not by how it
+lies in memory: one that was the only view of its memory comes back as an array of its own. Objects of known libraries
+that say themselves how they are pickled are told by that: how they keep it is their business.
 """
 
 from __future__ import annotations
@@ -13,10 +15,11 @@ from array import array
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sandbank_runner.interpreter.changes import foreign, rules
+from sandbank_runner.interpreter.changes import foreign, instances, rules
 from sandbank_runner.interpreter.changes.digests import digest
 from sandbank_runner.interpreter.changes.tracker import Around
-from sandbank_runner.interpreter.changes.walk import Entry, Place, Walk
+from sandbank_runner.interpreter.changes.walk import MUTABLE, PLAIN, Entry, Place, Walk
+from sandbank_runner.interpreter.reading.kinds import contents_of, derives, genuine, mro_of
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
@@ -46,8 +49,49 @@ class _Memory:
 
 def _entry_of(kind: Any) -> Entry:
     """Return the rule for a type. What is told by bare memory means nothing in another process."""
+    ndarray = genuine("numpy", "ndarray")
+    if kind is genuine("numpy.ma.core", "MaskedConstant"):
+        return foreign.a_reduced, PLAIN  # there is one
+    if ndarray is not None and derives(kind, ndarray):
+        return instances.entry_of(kind, _an_array) if instances.is_python(kind) else (_an_array, MUTABLE)
     rule, sharing = rules.entry_of(kind)
+    if ndarray is not None and derives(kind, genuine("numpy", "dtype")):
+        return rule, PLAIN  # equal ones may be one object, or several
+    if sharing == MUTABLE and _is_reduced_by_library(kind):
+        return foreign.a_reduced, MUTABLE
     return (_unknown if rule is foreign.an_opaque else rule), sharing
+
+
+_REDUCERS: Final = ("__reduce__", "__reduce_ex__", "__getstate__")
+
+
+def _is_reduced_by_library(kind: Any) -> bool:
+    """Tell whether how instances are pickled is said by a class of a known library, written in whatever language.
+
+    Not Matplotlib's: what it says differs from time to time, what its objects hold does not.
+    """
+    for ancestor in mro_of(kind):
+        if ancestor is object:
+            break
+        if any(name in contents_of(ancestor) for name in _REDUCERS):
+            return rules.is_of_library(ancestor) and ancestor.__module__.partition(".")[0] != "matplotlib"
+    return False
+
+
+def _an_array(walk: Walk, value: Any, _kind: Any) -> None:
+    """Write down what an array shows."""
+    ndarray: Any = genuine("numpy", "ndarray")
+    plain = value if type(value) is ndarray else ndarray.view(value, ndarray)
+    kind = plain.dtype
+    walk.tokens.append(("ndarray", plain.shape, bool(plain.flags.writeable)))
+    if kind.hasobject:
+        parts = list(plain.flat)
+        walk.spend(len(parts))
+        walk.keep.append(parts)
+        walk.push(parts)
+    else:
+        walk.tokens.append(digest(plain.tobytes()))
+    walk.stack.append(kind)
 
 
 def _unknown(walk: Walk, _value: Any, _kind: Any) -> None:

@@ -121,6 +121,10 @@ VALUES: dict[str, tuple[str, str]] = {
         "import __main__ as m, sys",
         "m is sys.modules['__main__'] and m.__dict__ is globals()",
     ),
+    "main-module-by-two-names": (
+        "import multiprocessing\nclass K: ...\nk = K(); b = [k]; c = {'k': k}",
+        "b[0] is k and c['k'] is k",
+    ),
     "modules-dictionary": (
         ("import sys\nm = [sys.modules, sys.path]"),
         "m[0] is sys.modules and m[1] is sys.path",
