@@ -111,7 +111,7 @@ def test_what_cannot_be_had_says_why(session: Session, api: Api) -> None:
     assert found[0].metadata["limit_bytes"] == "1000"
     with refused("FAILED_PRECONDITION", "NO_SUCH_TRANSACTION"):
         listing(api, session, transaction_id="never-was")
-    with refused("UNIMPLEMENTED", "NOT_SUPPORTED"):
+    with refused("FAILED_PRECONDITION", "FORMAT_UNAVAILABLE"):
         value(api, session, "n", format="VALUE_FORMAT_ARROW")
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
 from threading import Thread
 from typing import Any
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 from sandbank import Client, Session, reasons
 from sandbank.v1 import state_pb2, variable_pb2
 
 from tests.raw_api import Api, refused
+from tests.server_process import ServerProcess
 
 Change = variable_pb2.VariableChange
 PLAIN: dict[str, Any] = {"a": [None, True, 7, -0.5, 10**40, "é\n"], "b": {}, "c": [[]], "": {"d": [1.5]}}
@@ -146,3 +153,130 @@ def test_under_synchronous_it_is_durable_at_once(client: Client) -> None:
         session.set("x", 5)
         saved = session.refresh().latest_checkpoint_id
         assert [each.name for each in client.checkpoint(saved).variables] == ["x"]
+
+
+def test_a_value_of_any_size_goes_out_and_in(session: Session, tmp_path: Path) -> None:
+    """Beyond what a message holds: in pieces, to and from files."""
+    session.run("x = list(range(3_000_000))")
+    with pytest.raises(reasons.TooLarge):
+        session.get("x", "json")
+    file = tmp_path / "x.json"
+    found = session.export_variable("x", file, format="json")
+    assert (found.variable.length, found.mime_type, found.data) == (3_000_000, "application/json", b"")
+    assert file.stat().st_size > 16 << 20
+    change = session.import_variable("y", file, format="json")
+    assert change is not None
+    assert (change.kind, change.type_name) == (Change.KIND_ADDED, "list")
+    assert session.run("x == y").value is True
+
+
+def test_without_pyarrow_there_is_no_arrow(client: Client, server: ServerProcess) -> None:
+    """Said as such, of either direction."""
+    if server.runtime == "local":
+        pytest.skip("on the local runtime sandboxes have the packages of the tests' environment")
+    with client.session(template="slim") as session:
+        session.run("x = [1]")
+        with pytest.raises(reasons.FormatUnavailable, match="PyArrow"):
+            session.get("x", "arrow")
+        with pytest.raises(reasons.FormatUnavailable, match="PyArrow"):
+            session.export_variable("x")
+        with pytest.raises(reasons.FormatUnavailable, match="PyArrow"):
+            session.set("x", pa.table({"a": [1]}))
+        assert session.run("x").value == [1]
+
+
+@pytest.fixture
+def data(client: Client, server: ServerProcess) -> Iterator[Session]:
+    """A session where there is PyArrow."""
+    with client.session(template="data" if server.runtime == "docker" else "slim") as session:
+        yield session
+
+
+def test_tables_and_arrays_go_out_and_in(data: Session) -> None:
+    """As pandas, NumPy and PyArrow have them, without pickling."""
+    frame = pd.DataFrame(
+        {"a": [1, 2, 3], "b": ["x", None, "é"], "c": [0.5, float("nan"), 2]}, index=["p", "q", "r"]
+    )
+    data.set("frame", frame)
+    assert data.run("import pandas; type(frame) is pandas.DataFrame").value is True
+    pd.testing.assert_frame_equal(data.get("frame", "arrow").to_pandas(), frame)
+    data.run("frame.loc['p', 'a'] = 5; series = frame['a']")
+    assert data.export_variable("frame").to_pandas()["a"].to_list() == [5, 2, 3]
+    assert data.get("series", "arrow").to_arrow().column_names == ["a", "__index_level_0__"]
+    data.set("back", pd.Series([1.5, 2.5]))
+    assert data.run("type(back).__name__, back.name, back.sum().item()").text == "('Series', None, 4.0)"
+    array = np.arange(24, dtype="f4").reshape(2, 3, 4)
+    data.set("array", array)
+    assert data.run("array[0, 0, 0] = 7; array.shape, str(array.dtype)").text == "((2, 3, 4), 'float32')"
+    found = data.export_variable("array").to_arrow()
+    assert found.column(0).combine_chunks().to_numpy_ndarray().sum() == array.sum() + 7
+    table = pa.table({"a": [[1], None], "b": [{"c": 1}, {"c": 2}]})
+    change = data.set("table", table)
+    assert change is not None
+    assert change.type_name == "pyarrow.lib.Table"
+    assert data.get("table", "arrow").to_arrow() == table
+    data.set("table", found.schema.empty_table(), arrow_as="table")
+    assert data.run("len(table)").value == 0
+
+
+def test_what_arrow_cannot_say_is_refused(data: Session) -> None:
+    """With the reason."""
+    data.run("import numpy\nx = {1: 2}\ny = numpy.array([1j])\nz = numpy.arange(1_000_000)")
+    for name, text in (("x", "neither a table nor an array"), ("y", "Arrow cannot say")):
+        for read in (lambda name: data.get(name, "arrow"), data.export_variable):
+            with pytest.raises(reasons.FormatUnavailable, match=text):
+                read(name)
+    with pytest.raises(reasons.TooLarge):
+        data.get("z", "arrow", max_bytes=100_000)
+    with pytest.raises(reasons.TooLarge):
+        data.export_variable("z", max_bytes=3_000_000)
+    with pytest.raises(reasons.VariableNotFound):
+        data.export_variable("absent")
+
+
+def test_what_is_no_arrow_stream_is_refused(data: Session) -> None:
+    """Cut off, mangled, or with something after its end; the variable stays, and so does the session."""
+    data.run("x = 'before'")
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, pa.schema([("a", pa.string()), ("b", pa.int64())])) as writer:
+        for _ in range(2):
+            writer.write_batch(pa.record_batch({"a": ["x", "yy", None], "b": [1, None, 3]}))
+    whole = bytes(sink.getvalue())
+    bad = [
+        b"",
+        b"PAR1",
+        b"\xff" * 1000,
+        whole[:-8],
+        whole[:-9],
+        whole[: len(whole) // 2],
+        whole + b"\0",
+        whole + whole,
+    ]
+    random = Random(5)
+    for _ in range(40):
+        mangled = bytearray(whole)
+        for _ in range(8):
+            mangled[random.randrange(len(mangled))] = random.randrange(256)
+        bad.append(bytes(mangled))
+    refusals = 0
+    for stream in bad:
+        try:
+            data.set("x", stream, arrow_as="pandas")
+        except (reasons.BadField, reasons.TooLarge):
+            refusals += 1
+            continue
+        data.set("x", "before")  # a stream all the same
+    assert refusals >= 8 + 10
+    assert data.run("x").value == "before"
+    for stream, text in ((whole, "one column"), (_column([1, None]), "nulls")):
+        with pytest.raises(reasons.BadField, match=text):
+            data.set("x", stream, arrow_as="numpy")
+    assert data.run("x").value == "before"
+
+
+def _column(values: list[int | None]) -> bytes:
+    sink = pa.BufferOutputStream()
+    table = pa.table({"a": values})
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())

@@ -49,9 +49,9 @@ class Method(Generic[RequestT, ResponseT]):
 
 # CreateSession, Fork and Checkpoint are safe because the client makes a request_id, Execute and Run because it makes an
 # operation_id, before the first try; Upload because a file is replaced whole; Commit and Rollback because ending
-# a transaction twice in the same way is ending it once; SetVariable because the value is the same; ProvideInput because
-# an input_id is answered once, and who answers again is told so. Begin has no id of the client's: if its answer was
-# lost, a transaction may be open.
+# a transaction twice in the same way is ending it once; SetVariable and ImportVariable because
+# the value is the same; ProvideInput because an input_id is answered once, and who answers again is told so. Begin has
+# no id of the client's: if its answer was lost, a transaction may be open.
 _s, _S = "SessionService", session_pb2
 CREATE_SESSION = Method(_s, "CreateSession", _S.CreateSessionRequest, _S.CreateSessionResponse)
 GET_SESSION = Method(_s, "GetSession", _S.GetSessionRequest, _S.GetSessionResponse)
@@ -96,6 +96,8 @@ _v, _V = "StateService", state_pb2
 LIST_VARIABLES = Method(_v, "ListVariables", _V.ListVariablesRequest, _V.ListVariablesResponse)
 GET_VARIABLE = Method(_v, "GetVariable", _V.GetVariableRequest, _V.GetVariableResponse)
 SET_VARIABLE = Method(_v, "SetVariable", _V.SetVariableRequest, _V.SetVariableResponse)
+EXPORT_VARIABLE = Method(_v, "ExportVariable", _V.ExportVariableRequest, _V.ExportVariableResponse)
+IMPORT_VARIABLE = Method(_v, "ImportVariable", _V.ImportVariableRequest, _V.ImportVariableResponse)
 
 CHECKPOINT = Method(_v, "Checkpoint", _V.CheckpointRequest, _V.CheckpointResponse)
 RESTORE = Method(_v, "Restore", _V.RestoreRequest, _V.RestoreResponse, Repeat.WHEN_REFUSED)

@@ -29,7 +29,7 @@ class Upload:
         name = path or (os.path.basename(os.fspath(source)) if isinstance(source, str | os.PathLike) else "")
         if not name:
             raise ValueError("uploading bytes or a file object needs a path to upload to")
-        self._file, self._owned = _open(source)
+        self._file, self._owned = open_source(source)
         try:
             self._start = self._file.tell()
             if mode is None:
@@ -125,7 +125,8 @@ class Download:
         return b""
 
 
-def _open(source: Source) -> tuple[BinaryIO, bool]:
+def open_source(source: Source) -> tuple[BinaryIO, bool]:
+    """Return a file to read from, and whether it was opened here. What cannot seek is read into memory."""
     if isinstance(source, str | os.PathLike):
         return open(source, "rb"), True
     if isinstance(source, bytes | bytearray | memoryview):

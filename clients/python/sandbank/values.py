@@ -25,7 +25,7 @@ class Value:
 
     @property
     def value(self) -> Any:
-        """Decoded JSON; bytes where it is neither JSON nor text; else its text."""
+        """Decoded JSON; bytes where it is neither JSON nor text (an Arrow stream); else its text."""
         if self.mime_type == "application/json":
             try:
                 return json.loads(self.data)
@@ -37,6 +37,17 @@ class Value:
     def text(self) -> str:
         """The value as text; bytes that are not UTF-8 are replaced."""
         return self.data.decode("utf-8", "replace")
+
+    def to_arrow(self) -> Any:
+        """The value as a pyarrow Table, which needs pyarrow here; of an array, a table of one column."""
+        import pyarrow as pa  # noqa: PLC0415 - optional, and slow to import
+
+        with pa.ipc.open_stream(self.data) as reader:
+            return reader.read_all()
+
+    def to_pandas(self) -> Any:
+        """The value as a pandas DataFrame, which needs pyarrow and pandas here."""
+        return self.to_arrow().to_pandas()
 
     @classmethod
     def of(cls, answer: state_pb2.GetVariableResponse) -> Value:

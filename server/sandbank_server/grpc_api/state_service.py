@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import datetime
 
 from sandbank.v1 import checkpoint_pb2, state_pb2
@@ -13,12 +12,11 @@ from sandbank_server.checkpoints.messages import checkpoint_message
 from sandbank_server.errors import BadFieldError
 from sandbank_server.grpc_api import validation as check
 from sandbank_server.grpc_api.call import CallContext
-from sandbank_server.grpc_api.code_methods import CodeMethods
 from sandbank_server.grpc_api.limits import RequestLimits
 from sandbank_server.grpc_api.paging import PageTokens
+from sandbank_server.grpc_api.value_methods import ValueMethods
 from sandbank_server.runners.variables import VALUE_BYTES
 from sandbank_server.sessions.manager import SessionManager
-from sandbank_server.sessions.values import SessionValues, Target, check_name
 from sandbank_server.sessions.variables import Listing, SessionVariables
 
 NAME_CHARACTERS = 1000
@@ -26,8 +24,8 @@ _BESIDE_THE_VALUE_BYTES = 128 * 1024
 """What the rest of a response may take."""
 
 
-class StateService(CodeMethods):
-    """The servicer."""
+class StateService(ValueMethods):
+    """The servicer. Complete and Inspect are not built yet."""
 
     def __init__(
         self,
@@ -36,7 +34,7 @@ class StateService(CodeMethods):
         limits: RequestLimits,
         tokens: PageTokens,
     ) -> None:
-        super().__init__(sessions, limits)
+        self._sessions = sessions
         self._library = library
         self._tokens = tokens
         self._value_bytes = min(VALUE_BYTES, limits.message_bytes - _BESIDE_THE_VALUE_BYTES)
@@ -78,7 +76,6 @@ class StateService(CodeMethods):
         if not 0 < len(request.name) <= NAME_CHARACTERS:
             raise BadFieldError.at("name", f"must have 1 to {NAME_CHARACTERS} characters")
         check.check_enum(request.format, state_pb2.ValueFormat.DESCRIPTOR.values_by_number, "format")
-        check.refuse_unbuilt("format", asked=request.format == state_pb2.VALUE_FORMAT_ARROW)
         limit = check.check_count(
             request.max_bytes, "max_bytes", default=self._value_bytes, limit=self._value_bytes
         )
@@ -87,24 +84,6 @@ class StateService(CodeMethods):
         return state_pb2.GetVariableResponse(
             variable=found.variables[0], data=found.data, mime_type=found.mime_type, as_of=found.as_of
         )
-
-    async def SetVariable(
-        self, request: state_pb2.SetVariableRequest, call: CallContext
-    ) -> state_pb2.SetVariableResponse:
-        """Bind a variable to a value that fits in a message."""
-        check.check_id(request.session_id, "session_id")
-        check.check_optional_id(request.transaction_id, "transaction_id")
-        check_name(request.name, "name")
-        check.check_enum(request.arrow_as, state_pb2.ArrowAs.DESCRIPTOR.values_by_number, "arrow_as")
-        form = request.WhichOneof("value")
-        if form is None:
-            raise BadFieldError.at("value", "must be set: json or arrow")
-        check.refuse_unbuilt("arrow", asked=form == "arrow")
-        data = request.json.encode() if form == "json" else request.arrow
-        target = Target(request.name, form, form, request.arrow_as, request.transaction_id)
-        values = SessionValues(await self._sessions.usable(call.tenant, request.session_id))
-        change = await values.bind(target, _once(data))
-        return state_pb2.SetVariableResponse(change=change if change.name else None)
 
     async def Checkpoint(
         self, request: state_pb2.CheckpointRequest, call: CallContext
@@ -164,7 +143,3 @@ class StateService(CodeMethods):
 
     async def _variables(self, call: CallContext, session_id: str) -> SessionVariables:
         return SessionVariables(await self._sessions.usable(call.tenant, session_id))
-
-
-async def _once(data: bytes) -> AsyncIterator[bytes]:
-    yield data

@@ -73,6 +73,10 @@ class StateStream:
         with contextlib.suppress(OSError):
             await self._writer.wait_closed()
 
+    def abort(self) -> None:
+        """End the connection at once: whoever waits on it is told so."""
+        self._writer.transport.abort()
+
     async def receive(self, seconds: float | None = STEP_SECONDS) -> dict[str, Any] | bytes:
         """Return the next frame: a header, which has a ``type``, or a piece of state.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from google.protobuf.message import DecodeError
 from sandbank.v1 import variable_pb2
@@ -52,9 +53,7 @@ def check_value(result: runner_pb2.ReadResult, name: str, max_bytes: int) -> Fou
         raise RunnerViolation("another variable than asked for")
     if len(found.data) > max_bytes:
         raise RunnerViolation(f"a value of {len(found.data)} bytes")
-    mime = found.mime_type
-    if not (0 < len(mime) <= _TEXT_CHARACTERS and mime.isprintable()):
-        raise RunnerViolation("a malformed type of a value")
+    mime_of(found.mime_type)
     return found
 
 
@@ -75,6 +74,35 @@ def check_change(data: bytes, name: str) -> variable_pb2.VariableChange:
     return change
 
 
+def described(header: dict[str, Any], name: str) -> variable_pb2.Variable:
+    """Return what the header of an export says of the variable; :class:`RunnerViolation` unless it can be that."""
+    length, shape, unsavable = header.get("length"), header.get("shape"), header.get("unsavable")
+    try:
+        variable = variable_pb2.Variable(
+            name=header.get("name"),
+            type_name=header.get("type_name"),
+            size_bytes=header.get("size_bytes"),
+            serializable=unsavable == "",
+            unserializable_reason=unsavable,
+            preview=header.get("preview"),
+            shape=shape if isinstance(shape, list) else [],
+            dtype=header.get("dtype"),
+            length=length if isinstance(length, int) else None,
+        )
+    except (TypeError, ValueError) as error:
+        raise RunnerViolation("malformed description") from error
+    if variable.name != name:
+        raise RunnerViolation("another variable than asked for")
+    return _checked(variable)
+
+
+def mime_of(text: object) -> str:
+    """Return the type of a value; :class:`RunnerViolation` unless it can be one."""
+    if not isinstance(text, str) or not (0 < len(text) <= _TEXT_CHARACTERS and text.isprintable()):
+        raise RunnerViolation("a malformed type of a value")
+    return text
+
+
 def _found(result: runner_pb2.ReadResult) -> Found:
     return Found(
         [_variable(data) for data in result.variables],
@@ -92,6 +120,10 @@ def _variable(data: bytes) -> variable_pb2.Variable:
         variable = variable_pb2.Variable.FromString(data)
     except DecodeError as error:
         raise RunnerViolation("malformed variable") from error
+    return _checked(variable)
+
+
+def _checked(variable: variable_pb2.Variable) -> variable_pb2.Variable:
     texts = (variable.type_name, variable.preview, variable.dtype, variable.unserializable_reason)
     if not 0 < len(variable.name) <= _NAME_CHARACTERS or any(len(text) > _TEXT_CHARACTERS for text in texts):
         raise RunnerViolation("a variable of too many words")

@@ -54,9 +54,12 @@ async def exported(sandbox: Running, session: Connection, name: str, **fields: A
     """Have a variable sent; return its header and the reply."""
     stream = await state_stream(sandbox)
     request_id = export(session, stream, name, **fields)
+    seen = await stream.hear()
     header = await stream.hear()
     reply = await reply_to(session, request_id)
     assert await stream.has_ended()
+    told = reply.state
+    assert (seen["operation"], seen["stale"]) == (told.as_of_operation_id, told.stale)
     return header, reply
 
 
@@ -120,10 +123,23 @@ async def test_an_export_that_hangs_is_ended_in_time(keep: Keep):
         await session.run("a", "x = 'hang'; y = 1")
         stream = await state_stream(sandbox)
         request_id = export(session, stream, "x", timeout=0.5)
-        await stream.hear()
+        assert [(await stream.hear())["type"] for _ in range(2)] == ["seen", "header"]
         assert (await exported(sandbox, session, "y"))[0]["value"] == 1
         assert (await reply_to(session, request_id)).failure.reason == "SESSION_BUSY"
         assert await stream.has_ended()
+
+
+async def test_an_export_that_nobody_listens_to_is_ended(keep: Keep):
+    """At once, and not when its time is over: its process has no other use, and its place is wanted."""
+    async with keep() as (sandbox, session):
+        await session.run("a", "x = 'hang'; y = 1")
+        for _ in range(3):
+            stream = await state_stream(sandbox)
+            request_id = export(session, stream, "x", timeout=600)
+            await stream.hear()
+            await stream.close()
+            assert (await reply_to(session, request_id)).failure.reason == "SESSION_BUSY"
+        assert (await exported(sandbox, session, "y"))[0]["value"] == 1
 
 
 async def test_an_unknown_format_is_refused(keep: Keep):

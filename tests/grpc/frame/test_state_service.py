@@ -27,7 +27,7 @@ from sandbank_server.grpc_api.state_service import StateService
 from tests.grpc.frame.conftest import Details, Serve, Served, details_of
 
 STATE = state_pb2.DESCRIPTOR.services_by_name["StateService"]
-UNBUILT = ("ExportVariable", "ImportVariable", "Complete", "Inspect")
+UNBUILT = ("Complete", "Inspect")
 
 
 class NoSessions:
@@ -113,6 +113,14 @@ BAD: dict[str, tuple[str, Message, str]] = {
         state_pb2.GetVariableRequest(session_id="s", name="x", max_bytes=-1),
         "max_bytes",
     ),
+    "no variable to set": ("SetVariable", state_pb2.SetVariableRequest(session_id="s", json="1"), "name"),
+    "a keyword": ("SetVariable", state_pb2.SetVariableRequest(session_id="s", name="for", json="1"), "name"),
+    "no value": ("SetVariable", state_pb2.SetVariableRequest(session_id="s", name="x"), "value"),
+    "an unknown table": (
+        "SetVariable",
+        state_pb2.SetVariableRequest(session_id="s", name="x", arrow=b"", arrow_as=99),  # type: ignore[arg-type]
+        "arrow_as",
+    ),
     "a bound over the message limit": (
         "GetVariable",
         state_pb2.GetVariableRequest(session_id="s", name="x", max_bytes=1 << 30),
@@ -137,13 +145,6 @@ async def test_a_session_that_is_not_there_is_not_found(served: Served) -> None:
         ("GetVariable", state_pb2.GetVariableRequest(session_id="s", name="x")),
     ):
         assert (await refused(served, method, request)).info.reason == "SESSION_NOT_FOUND"
-
-
-async def test_arrow_is_not_built_yet(served: Served) -> None:
-    """It says so."""
-    request = state_pb2.GetVariableRequest(session_id="s", name="x", format=state_pb2.VALUE_FORMAT_ARROW)
-    details = await refused(served, "GetVariable", request)
-    assert (details.info.reason, details.info.metadata["field"]) == ("NOT_SUPPORTED", "format")
 
 
 @pytest.mark.parametrize("method", UNBUILT)

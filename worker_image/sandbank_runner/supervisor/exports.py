@@ -35,8 +35,10 @@ class Exports:
         connections: StateConnections,
         states: States,
         processes: Processes,
+        preview_characters: int,
     ) -> None:
         self._loop = loop
+        self._preview_characters = preview_characters
         self._connections = connections
         self._states = states
         self._processes = processes
@@ -73,16 +75,21 @@ class Exports:
             "name": request.name,
             "format": form,
             "max_bytes": max(request.max_bytes, 0),
+            "characters": self._preview_characters,
         }
         try:
+            connection.say({"type": "seen", "operation": seen.operation_id, "stale": seen.stale})
             told = (await seen.interpreter.read(next(self._numbers), what, connection.give())).header
         except StartFailed as error:
             raise StateRefused(Refusal("SESSION_BUSY", f"the interpreter has died: {error}")) from None
+        except OSError:
+            raise StateRefused(Refusal("SESSION_BUSY", "nobody listens to the value")) from None
         pid = told.get("pid")
         if told.get("type") != "reading" or type(pid) is not int:
             why = said(told.get("message"))
             raise StateRefused(Refusal("SESSION_BUSY", f"no copy of the interpreter could be made: {why}"))
         reader = ForkedWorker(self._loop, pid, self._processes)
+        connection.watch(self._loop, lambda: reader.kill("nobody listens to the value any more"))
         try:
             await reader.end()
         finally:

@@ -10,7 +10,6 @@ from sandbank.v1.variable_pb2 import Variable
 
 from sandbank_runner.channel import Message
 from sandbank_runner.supervisor.interpreter_messages import EVENT_BYTES, BadMessage
-from sandbank_runner.supervisor.place_messages import parse_completed, parse_inspected
 from sandbank_runner.supervisor.reader_messages import parse_no_value, parse_value, parse_variables
 from sandbank_runner.supervisor.reader_process import ReaderGone, ReaderProcess
 from sandbank_runner.v1.runner_pb2 import Failure, Read
@@ -22,12 +21,12 @@ SILENT_SECONDS = 3.0
 """How long it may say nothing else."""
 
 _LEAST_SECONDS = 0.05
-_PLACES = ("complete", "inspect")
 _FORMS: dict[int, str] = {
     ValueFormat.VALUE_FORMAT_UNSPECIFIED: "repr",
     ValueFormat.VALUE_FORMAT_REPR: "repr",
     ValueFormat.VALUE_FORMAT_JSON: "json",
     ValueFormat.VALUE_FORMAT_MIME: "mime",
+    ValueFormat.VALUE_FORMAT_ARROW: "arrow",
 }
 _TOO_SLOW = "<preview unavailable: repr took too long>"
 _HUNG = "a copy of the interpreter hung; threads of user code may hold what it needs"
@@ -64,8 +63,6 @@ class Answer:
     more: bool = False
     data: bytes = b""
     mime_type: str = ""
-    response: bytes = b""
-    """Of a question about a place in code: the answer of the public API."""
     at: Variable | None = None
     """The variable that it is at now."""
 
@@ -78,7 +75,7 @@ class Question:
     preview_characters: int
 
     def __post_init__(self) -> None:
-        if self.read.WhichOneof("what") not in ("list", "get", *_PLACES):
+        if self.read.WhichOneof("what") not in ("list", "get"):
             raise ReadRefused("NOT_SUPPORTED", "this sandbox does not read that yet")
         if self.name is not None and self.read.get.format not in _FORMS:
             raise ReadRefused(
@@ -86,20 +83,8 @@ class Question:
             )
 
     @property
-    def place(self) -> Read.Complete | Read.Inspect | None:
-        """The place in code that is asked about, if that is it."""
-        what = self.read.WhichOneof("what")
-        return getattr(self.read, what) if what in _PLACES else None
-
-    @property
-    def blobs(self) -> tuple[bytes, ...]:
-        """What goes with the message."""
-        place = self.place
-        return () if place is None else (place.code.encode("utf-8"),)
-
-    @property
     def name(self) -> str | None:
-        """The one variable that is wanted; None where another thing is."""
+        """The one variable that is wanted; None where many are."""
         return self.read.get.name if self.read.WhichOneof("what") == "get" else None
 
     @property
@@ -114,16 +99,9 @@ class Question:
 
     def message(self, skip: list[str], *, bare: bool, seconds: float) -> dict[str, object]:
         """Return what to say to a reader that has so long, and is to leave some variables' code alone, or all's."""
-        place = self.place
-        if place is not None:
-            what: dict[str, object] = {
-                "what": self.read.WhichOneof("what"),
-                "cursor": place.cursor_position,
-                "detail": self.read.inspect.detail_level,
-            }
-        elif self.name is None:
+        if self.name is None:
             asked = self.read.list
-            what = {
+            what: dict[str, object] = {
                 "what": "list",
                 "prefix": asked.name_prefix,
                 "private": asked.include_private,
@@ -178,8 +156,6 @@ def _take(message: Message, answer: Answer, question: Question) -> bool:
     if kind == "variables":
         described, answer.at = parse_variables(message)
         answer.variables = [*answer.variables, *described][: question.limit]
-    elif question.place is not None:
-        return _take_place(kind, message, answer, question.place)
     elif kind == "end" and question.name is None:
         answer.more = message.header.get("more") is True
         return True
@@ -191,16 +167,6 @@ def _take(message: Message, answer: Answer, question: Question) -> bool:
     elif kind == "no_value" and question.name is not None:
         raise _no_value(message, question)
     return False
-
-
-def _take_place(kind: object, message: Message, answer: Answer, place: Read.Complete | Read.Inspect) -> bool:
-    if kind == "completed" and isinstance(place, Read.Complete):
-        answer.response = parse_completed(message, place.cursor_position).SerializeToString()
-    elif kind == "inspected" and isinstance(place, Read.Inspect):
-        answer.response = parse_inspected(message).SerializeToString()
-    else:
-        return False
-    return True
 
 
 def _no_value(message: Message, question: Question) -> ReadRefused:

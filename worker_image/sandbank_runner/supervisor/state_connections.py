@@ -9,7 +9,9 @@ import asyncio
 import contextlib
 import os
 import socket
+from collections.abc import Callable
 
+from sandbank_runner.files.protocol import pack_header
 from sandbank_runner.supervisor.refusals import Refusal
 
 CONNECTIONS = 16
@@ -30,6 +32,23 @@ class StateConnection:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def say(self, header: dict[str, object]) -> None:
+        """Say something small before anybody else does. OSError where nobody takes it."""
+        frame = pack_header(header)
+        if self._sock.send(frame, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL) != len(frame):
+            raise OSError("a connection that is full")
+
+    def watch(self, loop: asyncio.AbstractEventLoop, ended: Callable[[], None]) -> None:
+        """Call ``ended`` once when the other side hangs up, or speaks although it is only to listen."""
+        self._loop = loop
+
+        def heard() -> None:
+            self._unwatch()
+            ended()
+
+        loop.add_reader(self._sock, heard)
 
     def give(self) -> int:
         """Return a descriptor of it for the process that does the work; whoever takes it closes it."""
@@ -44,7 +63,13 @@ class StateConnection:
 
     def close(self) -> None:
         """Let go of it. Idempotent."""
+        self._unwatch()
         self._sock.close()
+
+    def _unwatch(self) -> None:
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.remove_reader(self._sock)
 
 
 class StateConnections:

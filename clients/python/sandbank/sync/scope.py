@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any, Unpack
 
-from sandbank import calls, requests
+from sandbank import calls, requests, rpc
 from sandbank.encoded import encoded
 from sandbank.events import Event
 from sandbank.facade import ScopeBase, Sent
@@ -14,8 +15,10 @@ from sandbank.results import Callbacks, DisplayCallback, InputCallback, Result, 
 from sandbank.sync.execution import Execution
 from sandbank.sync.interaction import Interaction
 from sandbank.sync.transport import Transport
+from sandbank.transfers import Source
 from sandbank.v1 import variable_pb2
 from sandbank.values import Value
+from sandbank.variable_transfers import SET_BYTES, Export, Import, Target
 
 
 class Scope(ScopeBase):
@@ -80,7 +83,7 @@ class Scope(ScopeBase):
         )
 
     def get(self, name: str, format: str | int = "", *, max_bytes: int = 0) -> Value:  # noqa: A002 - the API's
-        """Read a variable: `format` is `"json"` or `"repr"`; left out, JSON where the value has it, else repr.
+        """Read a variable: `format` is `"json"`, `"repr"`, `"mime"` or `"arrow"`; left out, JSON or else repr.
 
         Reading changes nothing, and works while code runs: `as_of` says which operation's effects are in it.
         """
@@ -95,12 +98,49 @@ class Scope(ScopeBase):
         """Bind a variable to a value, in its turn among the operations; return what that changed.
 
         Plain data goes as JSON, and only where JSON says it exactly: None, bool, int, finite float, str, lists of these
-        and dicts with text for keys. `bytes` are an Arrow IPC stream. None is returned where the variable had that
-        value already.
+        and dicts with text for keys. Tables and arrays (pandas, NumPy, whatever has Arrow's stream interface) go as an
+        Arrow stream, for which pyarrow must be installed here; `bytes` are such a stream. `arrow_as` is what it is to
+        be: `"table"` (pyarrow), `"pandas"` or `"numpy"`; left out, what it is here. None is returned where the variable
+        had that value already.
         """
-        return self._transport.call(
-            calls.set_variable(self.session_id, self._transaction_id, name, encoded(value, arrow_as))
-        )
+        sent = encoded(value, arrow_as)
+        if len(sent.data) > SET_BYTES:
+            with closing(Import.of(self.session_id, self._transaction_id, name, sent)) as pieces:
+                return calls.change_of(self._transport.upload(rpc.IMPORT_VARIABLE, pieces.messages))
+        return self._transport.call(calls.set_variable(self.session_id, self._transaction_id, name, sent))
+
+    def export_variable(
+        self,
+        name: str,
+        to: Target | None = None,
+        *,
+        format: str | int = "arrow",  # noqa: A002 - the API's
+        max_bytes: int = 0,
+    ) -> Value:
+        """Read a variable of any size: `format` is `"arrow"`, `"json"`, `"repr"` or `"mime"`.
+
+        With `to`, a path or a binary file object, the bytes go there (to a path only when they are whole), and those of
+        the result are empty. It sees what `get` sees.
+        """
+        with Export(self.session_id, self._transaction_id, name, to, format, max_bytes) as export:
+            for message in self._transport.stream(rpc.EXPORT_VARIABLE, export.request):
+                export.feed(message)
+            return export.finish()
+
+    def import_variable(
+        self,
+        name: str,
+        source: Source,
+        *,
+        format: str | int = "arrow",  # noqa: A002 - the API's
+        arrow_as: str | int = "",
+    ) -> variable_pb2.VariableChange | None:
+        """Bind a variable to a value of any size: a path, bytes or a binary file object with Arrow (or `"json"`).
+
+        As `set`, whole or not at all. Operations of the session wait until it is there.
+        """
+        with closing(Import(self.session_id, self._transaction_id, name, source, format, arrow_as)) as pieces:
+            return calls.change_of(self._transport.upload(rpc.IMPORT_VARIABLE, pieces.messages))
 
     def _get(self, name: str, value_format: str | int, max_bytes: int) -> Value:
         return self._transport.call(

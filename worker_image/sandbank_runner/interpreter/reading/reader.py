@@ -23,7 +23,8 @@ from sandbank_runner.interpreter.reading.kinds import Facts, facts, type_name
 from sandbank_runner.interpreter.reading.patience import Patience, TookTooLong
 from sandbank_runner.interpreter.reading.previews import UserCode, cut, preview
 from sandbank_runner.interpreter.reading.sizes import Sizes
-from sandbank_runner.interpreter.reading.values import REPR, Unavailable, value_of
+from sandbank_runner.interpreter.reading.unavailable import Unavailable
+from sandbank_runner.interpreter.reading.values import REPR, value_of
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())

@@ -6,12 +6,14 @@ from typing import Any
 
 from sandbank_runner.interpreter import formatting
 from sandbank_runner.interpreter.json_values import is_json, json_of
+from sandbank_runner.interpreter.reading import arrow
+from sandbank_runner.interpreter.reading.unavailable import Unavailable
 from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.text import encoded
 
 seal(globals())
 
-REPR, JSON, MIME = "repr", "json", "mime"
+REPR, JSON, MIME, ARROW = "repr", "json", "mime", "arrow"
 
 _LEAST_CHARACTERS = 3
 """What each part of a container has at least: itself, a comma, a space."""
@@ -32,19 +34,12 @@ _CONTAINERS: tuple[Any, ...] = (list, tuple, dict, set, frozenset, str, bytes, b
 _repr = repr
 
 
-class Unavailable(Exception):
-    """There is no such form of the value. ``reason`` is ``format`` or ``too_large``."""
-
-    def __init__(self, reason: str, message: str, size: int = 0) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.size = size
-
-
 def value_of(value: object, form: str, limit: int) -> tuple[str, bytes]:
     """Return (MIME type, bytes) of ``value``; :class:`Unavailable` where there are none within ``limit`` bytes."""
     if form == JSON:
         mime, data = "application/json", _json(value, limit)
+    elif form == ARROW:
+        mime, data = arrow.MIME, arrow.bytes_of(value, limit)
     elif form == MIME:
         mime, data = _richest(formatting.bundle(value)[0])
     else:

@@ -14,6 +14,7 @@ from sandbank_runner.interpreter.link import Link
 from sandbank_runner.interpreter.namespace import Namespace
 from sandbank_runner.interpreter.reading.reader import is_shown
 from sandbank_runner.interpreter.sealed import give_back, put_back, seal
+from sandbank_runner.interpreter.transfer.arrow_in import value_of_arrow
 from sandbank_runner.interpreter.transfer.json_in import value_of_json
 from sandbank_runner.interpreter.transfer.refusing import (
     BAD_FIELD,
@@ -83,6 +84,8 @@ def _take(connection: Connection, header: dict[str, Any]) -> Any:
         source = Source(connection)
         if form == "json":
             return value_of_json(source.read())
+        if form == "arrow":
+            return value_of_arrow(source, header["arrow_as"])
         raise Refused(FORMAT_UNAVAILABLE, "there is no such format")
     finally:
         give_back(changed)
