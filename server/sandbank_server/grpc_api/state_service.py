@@ -12,6 +12,7 @@ from sandbank_server.checkpoints.messages import checkpoint_message
 from sandbank_server.errors import BadFieldError
 from sandbank_server.grpc_api import validation as check
 from sandbank_server.grpc_api.call import CallContext
+from sandbank_server.grpc_api.code_methods import CodeMethods
 from sandbank_server.grpc_api.limits import RequestLimits
 from sandbank_server.grpc_api.paging import PageTokens
 from sandbank_server.grpc_api.value_methods import ValueMethods
@@ -24,8 +25,8 @@ _BESIDE_THE_VALUE_BYTES = 128 * 1024
 """What the rest of a response may take."""
 
 
-class StateService(ValueMethods):
-    """The servicer. Complete and Inspect are not built yet."""
+class StateService(CodeMethods, ValueMethods):
+    """The servicer."""
 
     def __init__(
         self,
@@ -34,7 +35,7 @@ class StateService(ValueMethods):
         limits: RequestLimits,
         tokens: PageTokens,
     ) -> None:
-        self._sessions = sessions
+        super().__init__(sessions, limits)
         self._library = library
         self._tokens = tokens
         self._value_bytes = min(VALUE_BYTES, limits.message_bytes - _BESIDE_THE_VALUE_BYTES)

@@ -10,6 +10,7 @@ from sandbank.v1.variable_pb2 import Variable
 
 from sandbank_runner.channel import Message
 from sandbank_runner.supervisor.interpreter_messages import EVENT_BYTES, BadMessage
+from sandbank_runner.supervisor.place_messages import parse_completed, parse_inspected
 from sandbank_runner.supervisor.reader_messages import parse_no_value, parse_value, parse_variables
 from sandbank_runner.supervisor.reader_process import ReaderGone, ReaderProcess
 from sandbank_runner.v1.runner_pb2 import Failure, Read
@@ -21,6 +22,7 @@ SILENT_SECONDS = 3.0
 """How long it may say nothing else."""
 
 _LEAST_SECONDS = 0.05
+_PLACES = ("complete", "inspect")
 _FORMS: dict[int, str] = {
     ValueFormat.VALUE_FORMAT_UNSPECIFIED: "repr",
     ValueFormat.VALUE_FORMAT_REPR: "repr",
@@ -63,6 +65,8 @@ class Answer:
     more: bool = False
     data: bytes = b""
     mime_type: str = ""
+    response: bytes = b""
+    """Of a question about a place in code: the answer of the public API."""
     at: Variable | None = None
     """The variable that it is at now."""
 
@@ -75,7 +79,7 @@ class Question:
     preview_characters: int
 
     def __post_init__(self) -> None:
-        if self.read.WhichOneof("what") not in ("list", "get"):
+        if self.read.WhichOneof("what") not in ("list", "get", *_PLACES):
             raise ReadRefused("NOT_SUPPORTED", "this sandbox does not read that yet")
         if self.name is not None and self.read.get.format not in _FORMS:
             raise ReadRefused(
@@ -83,8 +87,20 @@ class Question:
             )
 
     @property
+    def place(self) -> Read.Complete | Read.Inspect | None:
+        """The place in code that is asked about, if that is it."""
+        what = self.read.WhichOneof("what")
+        return getattr(self.read, what) if what in _PLACES else None
+
+    @property
+    def blobs(self) -> tuple[bytes, ...]:
+        """What goes with the message."""
+        place = self.place
+        return () if place is None else (place.code.encode("utf-8"),)
+
+    @property
     def name(self) -> str | None:
-        """The one variable that is wanted; None where many are."""
+        """The one variable that is wanted; None where another thing is."""
         return self.read.get.name if self.read.WhichOneof("what") == "get" else None
 
     @property
@@ -99,9 +115,16 @@ class Question:
 
     def message(self, skip: list[str], *, bare: bool, seconds: float) -> dict[str, object]:
         """Return what to say to a reader that has so long, and is to leave some variables' code alone, or all's."""
-        if self.name is None:
-            asked = self.read.list
+        place = self.place
+        if place is not None:
             what: dict[str, object] = {
+                "what": self.read.WhichOneof("what"),
+                "cursor": place.cursor_position,
+                "detail": self.read.inspect.detail_level,
+            }
+        elif self.name is None:
+            asked = self.read.list
+            what = {
                 "what": "list",
                 "prefix": asked.name_prefix,
                 "private": asked.include_private,
@@ -156,6 +179,8 @@ def _take(message: Message, answer: Answer, question: Question) -> bool:
     if kind == "variables":
         described, answer.at = parse_variables(message)
         answer.variables = [*answer.variables, *described][: question.limit]
+    elif question.place is not None:
+        return _take_place(kind, message, answer, question.place)
     elif kind == "end" and question.name is None:
         answer.more = message.header.get("more") is True
         return True
@@ -167,6 +192,16 @@ def _take(message: Message, answer: Answer, question: Question) -> bool:
     elif kind == "no_value" and question.name is not None:
         raise _no_value(message, question)
     return False
+
+
+def _take_place(kind: object, message: Message, answer: Answer, place: Read.Complete | Read.Inspect) -> bool:
+    if kind == "completed" and isinstance(place, Read.Complete):
+        answer.response = parse_completed(message, place.cursor_position).SerializeToString()
+    elif kind == "inspected" and isinstance(place, Read.Inspect):
+        answer.response = parse_inspected(message).SerializeToString()
+    else:
+        return False
+    return True
 
 
 def _no_value(message: Message, question: Question) -> ReadRefused:

@@ -6,6 +6,7 @@ import gc
 import os
 from typing import Any
 
+from sandbank_runner.interpreter.inspecting import answering
 from sandbank_runner.interpreter.link import Link
 from sandbank_runner.interpreter.reading import exporting, reader, restraint
 from sandbank_runner.interpreter.reading.patience import Patience
@@ -27,7 +28,7 @@ class Readers:
         self._users = users
         self._thread = native_thread()
 
-    def read(self, header: dict[str, Any], _blobs: tuple[bytes, ...]) -> None:
+    def read(self, header: dict[str, Any], blobs: tuple[bytes, ...]) -> None:
         """Fork a reader; answer ``reading`` or ``read_refused``.
 
         Other threads of the user's do not stand in the way, though one of them may hold a lock: the copy then hangs,
@@ -35,11 +36,13 @@ class Readers:
         """
         changed = put_back()
         try:
-            self._read(header, changed)
+            self._read(header, blobs, changed)
         finally:
             give_back(changed)
 
-    def _read(self, header: dict[str, Any], users_builtins: dict[str, Any] | None) -> None:
+    def _read(
+        self, header: dict[str, Any], blobs: tuple[bytes, ...], users_builtins: dict[str, Any] | None
+    ) -> None:
         number = header["read"]
         descriptors = self._link.take_descriptors()
         if len(descriptors) != 1:
@@ -62,12 +65,16 @@ class Readers:
             if collecting and _getpid() == own:
                 _gc_enable()
         if pid == 0:
-            self._become_reader(header, descriptors[0], users_builtins)
+            self._become_reader(header, blobs, descriptors[0], users_builtins)
         _close(descriptors[0])
         self._link.send({"type": "reading", "read": number, "pid": pid})
 
     def _become_reader(
-        self, header: dict[str, Any], channel: int, users_builtins: dict[str, Any] | None
+        self,
+        header: dict[str, Any],
+        blobs: tuple[bytes, ...],
+        channel: int,
+        users_builtins: dict[str, Any] | None,
     ) -> None:
         try:
             if header["type"] == "export":
@@ -76,7 +83,10 @@ class Readers:
                 exporting.answer(channel, header, self._names, Patience(users_builtins))
             self._link.speak_on(channel)
             restraint.give_up(channel, self._users)
-            reader.answer(self._link, header, self._names, Patience(users_builtins))
+            patience = Patience(users_builtins)
+            if header["what"] in (answering.COMPLETE, answering.INSPECT):
+                answering.answer(self._link, header, blobs, self._names, patience)
+            reader.answer(self._link, header, self._names, patience)
         finally:
             _exit(1)
 
