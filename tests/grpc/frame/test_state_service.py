@@ -27,7 +27,6 @@ from sandbank_server.grpc_api.state_service import StateService
 from tests.grpc.frame.conftest import Details, Serve, Served, details_of
 
 STATE = state_pb2.DESCRIPTOR.services_by_name["StateService"]
-UNBUILT = ("Complete", "Inspect")
 
 
 class NoSessions:
@@ -145,17 +144,6 @@ async def test_a_session_that_is_not_there_is_not_found(served: Served) -> None:
         ("GetVariable", state_pb2.GetVariableRequest(session_id="s", name="x")),
     ):
         assert (await refused(served, method, request)).info.reason == "SESSION_NOT_FOUND"
-
-
-@pytest.mark.parametrize("method", UNBUILT)
-async def test_what_is_not_built_yet_says_so(served: Served, method: str) -> None:
-    """Each answers NOT_SUPPORTED; none is silent."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await served.unary(f"/sandbank.v1.StateService/{method}")(b"")
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    details = details_of(caught.value)
-    assert details.info.reason == "NOT_SUPPORTED"
-    assert details.info.metadata["method"].endswith(method)
 
 
 async def test_checkpoints_are_listed_by_pages_and_read_whole(
