@@ -83,6 +83,7 @@ FEATURES: Final = (
     "checkpoints",
     "recovery",
     "forks",
+    "hibernation",
 )
 """What works; what is not listed answers NOT_SUPPORTED."""
 

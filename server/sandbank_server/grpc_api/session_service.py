@@ -32,7 +32,7 @@ class _SnapshotPolicy(TypedDict):
 
 
 class SessionService:
-    """The servicer. HibernateSession is not built yet."""
+    """The servicer."""
 
     def __init__(
         self,
@@ -76,6 +76,7 @@ class SessionService:
                 request, "max_lifetime", default=limits.lifetime, limit=limits.lifetime_max
             ),
             recovery_policy=request.recovery_policy or session_pb2.RECOVERY_POLICY_RESUME,
+            idle_action=request.idle_action or session_pb2.IDLE_ACTION_HIBERNATE,
             checkpoint_policy=request.checkpoint_policy or session_pb2.CHECKPOINT_POLICY_NONE,
             from_checkpoint_id=check.check_optional_id(request.from_checkpoint_id, "from_checkpoint_id"),
             **self._snapshot_policy(request.snapshot_policy),
@@ -102,6 +103,14 @@ class SessionService:
         return session_pb2.ForkSessionResponse(
             sessions=made, restore_reports=[report or checkpoint_pb2.RestoreReport() for report in reports]
         )
+
+    async def HibernateSession(
+        self, request: session_pb2.HibernateSessionRequest, call: CallContext
+    ) -> session_pb2.HibernateSessionResponse:
+        """Save a session's state and give its sandbox up."""
+        session = await self._sessions.usable(call.tenant, check.check_id(request.session_id, "session_id"))
+        await session.hibernate()
+        return session_pb2.HibernateSessionResponse(session=session.view())
 
     def _snapshot_policy(self, policy: session_pb2.SnapshotPolicy) -> _SnapshotPolicy:
         limits, path = self._limits, "snapshot_policy."
@@ -133,7 +142,6 @@ class SessionService:
         check.check_enum(
             request.idle_action, session_pb2.IdleAction.DESCRIPTOR.values_by_number, "idle_action"
         )
-        check.refuse_unbuilt("idle_action", asked=request.idle_action == session_pb2.IDLE_ACTION_HIBERNATE)
         check.refuse_unbuilt("recompute", asked=request.recompute)
 
     async def GetSession(

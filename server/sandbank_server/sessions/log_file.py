@@ -32,6 +32,7 @@ class LogFile:
         self._readonly = readonly
         self._kept: deque[tuple[str, bytes]] = deque()
         self._size = 0
+        self._released = False
         flags = os.O_RDONLY if readonly else os.O_RDWR | os.O_CREAT
         self._descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
 
@@ -49,6 +50,9 @@ class LogFile:
 
     def append(self, line: bytes) -> int:
         """Write a line after all others and return its place. OSError when the disk refuses; nothing is left then."""
+        if self._descriptor < 0 and self._released:
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            self._released = False
         if self._kept:
             self.flush()
         try:
@@ -110,8 +114,16 @@ class LogFile:
         finally:
             os.close(descriptor)
 
+    def release(self) -> None:
+        """Give the descriptor back until the next line is written; a file that is behind keeps it."""
+        if self._descriptor >= 0 and not self._kept:
+            os.close(self._descriptor)
+            self._descriptor = -1
+            self._released = True
+
     def close(self) -> None:
         """Close the file, after a last try to write what was kept back. Idempotent."""
+        self._released = False
         if self._descriptor < 0:
             return
         if self._kept:

@@ -203,6 +203,10 @@ class OperationLog(StateLog):
             with contextlib.suppress(OSError):
                 self._file.flush()
 
+    def release(self) -> None:
+        """Hold no descriptor until something is recorded again. Reading goes on to work."""
+        self._file.release()
+
     def close(self) -> None:
         """Close the file. Reading goes on to work."""
         self._file.close()

@@ -25,7 +25,7 @@ from sandbank_server.sessions.transaction_ledger import LoggedTransaction
 from sandbank_server.sessions.transactions import roll_back_unclaimed
 
 _State = session_pb2.Session
-WITHOUT_SANDBOX = (_State.STATE_CRASHED, _State.STATE_TERMINATED)
+WITHOUT_SANDBOX = (_State.STATE_CRASHED, _State.STATE_HIBERNATED, _State.STATE_TERMINATED)
 _log = structlog.get_logger("sandbank.session")
 
 _DIAL_AGAIN_SECONDS = 1.0
@@ -112,7 +112,7 @@ class SandboxSide(SessionCore):
         """Take up what an earlier control plane left; ``link`` leads to its sandbox if that is still there."""
         if self._keeper.state in WITHOUT_SANDBOX:
             self.operations.journal.detach(for_good=True)
-            self.operations.end_all("the session had crashed")
+            self.operations.end_all("the session had no sandbox any more")
             self._end_transaction("the sandbox was lost")
         elif link is None:
             self.sandbox_lost("the sandbox died while the control plane was away")

@@ -1,7 +1,8 @@
 """One session: its changes and its end.
 
 Its use is in ``session_use``; its state is saved in ``session_saving``, brought back in ``session_restoring`` and,
-after a loss, in ``session_recovery``; what it has of its sandbox is in ``sandbox_side``.
+after a loss, in ``session_recovery``. It sleeps in ``session_hibernation``; what it has of its sandbox is in
+``sandbox_side``.
 
 A session is used from the event loop only. Deciding is synchronous; what must wait (a reset, a new sandbox) holds
 ``_changing``, so that two of them never interleave. Its end does not wait for them. What has to go through once it was
@@ -31,13 +32,13 @@ from sandbank_server.sessions.background import spawn
 from sandbank_server.sessions.log_entry import KEPT_EFFECT
 from sandbank_server.sessions.refusals import refusal
 from sandbank_server.sessions.sandbox_side import WITHOUT_SANDBOX
-from sandbank_server.sessions.session_recovery import SessionRecovery
+from sandbank_server.sessions.session_hibernation import SessionHibernation
 
 _State = session_pb2.Session
 _ENDED = _State.STATE_TERMINATED
 
 
-class Session(SessionRecovery):
+class Session(SessionHibernation):
     """One session: a record, the operations, and the sandbox that serves it."""
 
     # Changing.
@@ -79,20 +80,24 @@ class Session(SessionRecovery):
         what :meth:`usable` and the pool raise.
         """
         self._check_ended()
+        if keep_files:
+            await self.wake()
         await self.go_through(self._tasks.start(self._reset(keep_files=keep_files), "reset"))
         await self.changed_outside()
 
     async def _reset(self, *, keep_files: bool) -> None:
         async with self._changing:
             self._check_ended()
-            if self._keeper.state == _State.STATE_CRASHED:
+            if self._keeper.state == _State.STATE_CRASHED or (
+                self._keeper.state == _State.STATE_HIBERNATED and not keep_files
+            ):
                 await self._reset_crashed()
             else:
                 await self._reset_interpreter(keep_files=keep_files)
         self.touch()
 
     async def _reset_interpreter(self, *, keep_files: bool) -> None:
-        link = await self.usable()
+        link = await self.usable(wake=False)
         try:
             await link.request(reset=runner_pb2.Reset(keep_files=keep_files))
         except (LinkClosed, TimeoutError, RequestFailed) as error:
@@ -118,8 +123,9 @@ class Session(SessionRecovery):
         await self.changed_outside()
 
     async def _rewind(self, operation_id: str) -> None:
+        await self.wake()
         async with self._changing:
-            link = await self.usable()
+            link = await self.usable(wake=False)
             self._check_rewind(operation_id)
             try:
                 await link.request(rewind=runner_pb2.Rewind(operation_id=operation_id))
@@ -219,7 +225,7 @@ class Session(SessionRecovery):
         if now >= record.expire_time:
             await self.terminate("its lifetime is over")
         elif unused >= record.idle_timeout and not self._changing.locked():
-            await self.terminate("it was idle for too long")
+            await self._idle_for_too_long()
         else:
             idle_after = self._services.limits.idle_after
             if record.state == _State.STATE_ACTIVE and unused.total_seconds() >= idle_after:
@@ -227,6 +233,15 @@ class Session(SessionRecovery):
                 self._autosave.idle()
             if self._keeper.dirty:
                 await self._keeper.save()
+
+    async def _idle_for_too_long(self) -> None:
+        hibernated = self._keeper.state == _State.STATE_HIBERNATED
+        if hibernated or self.record.idle_action == session_pb2.IDLE_ACTION_HIBERNATE:
+            self.hibernate_in_background()
+            if self._keeper.dirty:
+                await self._keeper.save()
+        else:
+            await self.terminate("it was idle for too long")
 
     async def detach(self) -> None:
         """Let go of everything without ending anything: the control plane stops."""

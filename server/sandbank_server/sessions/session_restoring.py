@@ -17,6 +17,7 @@ from sandbank_server.runners.link import RunnerLink
 from sandbank_server.sessions.operation_log import OperationLog
 from sandbank_server.sessions.ports import SessionServices
 from sandbank_server.sessions.restore_report import report_of
+from sandbank_server.sessions.sandbox_side import WITHOUT_SANDBOX
 from sandbank_server.sessions.session_saving import SessionSaving
 from sandbank_server.sessions.state_transfer import load_state
 
@@ -66,7 +67,7 @@ class SessionRestoring(SessionSaving):
             if self.operations.live:
                 raise SessionBusyError("an operation is queued or runs; try again after it", retry_delay=0.5)
             began = self._services.clock.monotonic()
-            if self._keeper.state == _State.STATE_CRASHED:
+            if self._keeper.state in WITHOUT_SANDBOX:
                 loaded = await self._restore_elsewhere(record, manifest, allow_lost=allow_lost)
             else:
                 loaded = await self._restore_here(record, manifest, allow_lost=allow_lost, pristine=pristine)
@@ -79,7 +80,7 @@ class SessionRestoring(SessionSaving):
     ) -> dict[str, Any]:
         """Restore beside the state of now, or, where not both fit, in a sandbox of its own."""
         try:
-            loaded = await self._load(await self.usable(), record, manifest, allow_lost=allow_lost)
+            loaded = await self._load(await self.usable(wake=False), record, manifest, allow_lost=allow_lost)
         except (TooLargeError, WorkspaceFullError) as error:
             if pristine:
                 raise

@@ -54,7 +54,7 @@ class SessionSaving(SessionUse):
             services.limits.checkpoint_core_share,
             self._keeper.names,
         )
-        self._autosaving = False
+        self._autosaving: asyncio.Task[None] | None = None
         if record.checkpoint_policy == session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS:
             self.operations.hold_back = self._hold_back
 
@@ -76,9 +76,8 @@ class SessionSaving(SessionUse):
         """The state is no longer the saved one: the policy may ask for a checkpoint."""
         if not self._autosave.active:
             return
-        if not self._autosaving:
-            self._autosaving = True
-            self._tasks.start(self._autosave.run(), "autosave")
+        if self._autosaving is None:
+            self._autosaving = self._tasks.start(self._autosave.run(), "autosave")
         self._autosave.changed()
 
     async def changed_outside(self) -> None:
@@ -164,7 +163,7 @@ class SessionSaving(SessionUse):
                         f"request id {request_id} made a checkpoint of another session", resource=request_id
                     )
                 return made
-            link = await self.usable()
+            link = await self.usable(wake=False)
             with self.in_use():
                 saved = await self._save_state(link, request_id, labels, verify=verify, automatic=automatic)
                 if verify:

@@ -43,11 +43,15 @@ class SessionUse(SandboxSide):
             snapshots_disabled=record.snapshots_disabled,
         )
 
-    async def usable(self) -> RunnerLink:
+    async def usable(self, *, wake: bool = True) -> RunnerLink:
         """Return the link, waiting a moment while a broken one is mended, and count it as use of the session.
 
-        Raises :class:`SessionTerminatedError`, :class:`SessionCrashedError`, :class:`SessionBusyError`.
+        A hibernated session is woken first; not with ``wake`` False, for who holds what waking needs. Raises
+        :class:`SessionTerminatedError`, :class:`SessionCrashedError`, :class:`SessionBusyError`, and what
+        :meth:`wake` raises.
         """
+        if wake:
+            await self.wake()
         try:
             async with asyncio.timeout(_ATTACH_SECONDS):
                 while True:
@@ -56,9 +60,14 @@ class SessionUse(SandboxSide):
                     if link is not None:
                         self.touch()
                         return link
+                    if self._keeper.state == _State.STATE_HIBERNATED:
+                        raise SessionBusyError("the session goes to sleep; try again", retry_delay=0.2)
                     await self.operations.journal.reachable.wait()
         except TimeoutError:
             raise SessionBusyError("the sandbox is being looked for; try again", retry_delay=0.5) from None
+
+    async def wake(self) -> None:
+        """Return once the session has a sandbox again that it gave up. See :class:`SessionHibernation`."""
 
     def _check_alive(self) -> None:
         self._check_ended()

@@ -10,11 +10,13 @@ _S = session_pb2.Session
 
 TRANSITIONS: Final[dict[int, frozenset[int]]] = {
     # Executing or ready.
-    _S.STATE_ACTIVE: frozenset({_S.STATE_IDLE, _S.STATE_CRASHED, _S.STATE_TERMINATED}),
+    _S.STATE_ACTIVE: frozenset({_S.STATE_IDLE, _S.STATE_CRASHED, _S.STATE_HIBERNATED, _S.STATE_TERMINATED}),
     # No operation for a minute; any use makes it active again.
-    _S.STATE_IDLE: frozenset({_S.STATE_ACTIVE, _S.STATE_CRASHED, _S.STATE_TERMINATED}),
+    _S.STATE_IDLE: frozenset({_S.STATE_ACTIVE, _S.STATE_CRASHED, _S.STATE_HIBERNATED, _S.STATE_TERMINATED}),
     # Its sandbox died; a reset gives it another one.
     _S.STATE_CRASHED: frozenset({_S.STATE_ACTIVE, _S.STATE_TERMINATED}),
+    # It gave its sandbox up; any use gives it another one.
+    _S.STATE_HIBERNATED: frozenset({_S.STATE_ACTIVE, _S.STATE_TERMINATED}),
     # Ended; readable for a day.
     _S.STATE_TERMINATED: frozenset(),
 }

@@ -32,7 +32,11 @@ def session_message(record: SessionRecord, open_transaction_id: str = "") -> ses
     message.create_time.FromDatetime(record.create_time)
     message.last_active_time.FromDatetime(record.last_active_time)
     unused = record.last_active_time + record.idle_timeout
-    message.expire_time.FromDatetime(min(record.expire_time, unused))
+    ends_unused = (
+        record.idle_action == session_pb2.IDLE_ACTION_TERMINATE
+        and record.state != session_pb2.Session.STATE_HIBERNATED
+    )
+    message.expire_time.FromDatetime(min(record.expire_time, unused) if ends_unused else record.expire_time)
     if record.last_recovery:
         message.last_recovery.ParseFromString(record.last_recovery)
     return message
