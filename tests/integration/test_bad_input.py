@@ -89,32 +89,25 @@ def test_what_is_not_there(api: Api, session: Session) -> None:
         api.pool.GetPool(pool_pb2.GetPoolRequest(template="none"))
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"idle_action": session_pb2.IDLE_ACTION_HIBERNATE},
-        {"recompute": True},
-    ],
-)
+@pytest.mark.parametrize("fields", [{"recompute": True}])
 def test_session_options_that_are_not_built_yet(api: Api, fields: dict) -> None:
     """What is asked for and cannot be had is never ignored in silence."""
     with refused("UNIMPLEMENTED", "NOT_SUPPORTED"):
         api.sessions.CreateSession(session_pb2.CreateSessionRequest(template="slim", **fields))
 
 
-def test_rpcs_that_are_not_built_yet(api: Api, session: Session) -> None:
-    """Each answers UNIMPLEMENTED with a reason, and the features say what works."""
-    calls = [
-        lambda: api.sessions.HibernateSession(
-            session_pb2.HibernateSessionRequest(session_id=session.session_id)
-        ),
-    ]
-    for call in calls:
-        with refused("UNIMPLEMENTED", "NOT_SUPPORTED"):
-            call()
+def test_the_features_say_what_works(api: Api) -> None:
+    """By names that stay."""
     features = set(api.info.GetServerInfo(info_pb2.GetServerInfoRequest()).features)
-    assert {"execute", "files", "input", "interact", "change-reports", "completion"} <= features
-    assert "hibernation" not in features
+    assert {
+        "execute",
+        "files",
+        "input",
+        "interact",
+        "change-reports",
+        "completion",
+        "hibernation",
+    } <= features
 
 
 def test_left_unset_means_what_works(session: Session) -> None:
