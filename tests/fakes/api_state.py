@@ -123,6 +123,32 @@ class StateAnswers:
             as_of=variable_pb2.AsOf(operation_id="op-last", stale=True),
         )
 
+    def Complete(self, request: state_pb2.CompleteRequest) -> state_pb2.CompleteResponse:
+        start = request.cursor_position
+        while start and (request.code[start - 1].isalnum() or request.code[start - 1] == "_"):
+            start -= 1
+        prefix = request.code[start : request.cursor_position]
+        return state_pb2.CompleteResponse(
+            matches=[
+                state_pb2.CompletionMatch(text=name, type="instance")
+                for name in sorted(self.variables)
+                if name.startswith(prefix)
+            ],
+            start_position=start,
+            end_position=request.cursor_position,
+        )
+
+    def Inspect(self, request: state_pb2.InspectRequest) -> state_pb2.InspectResponse:
+        value = self.variables.get(request.code)
+        if value is None:
+            return state_pb2.InspectResponse()
+        facts = {"name": request.code, "preview": repr(value), "detail": request.detail_level}
+        return state_pb2.InspectResponse(
+            found=True,
+            data={"text/plain": repr(value).encode(), "application/json": json.dumps(facts).encode()},
+            as_of=variable_pb2.AsOf(operation_id="op-last"),
+        )
+
     def SetVariable(self, request: state_pb2.SetVariableRequest) -> state_pb2.SetVariableResponse:
         value = json.loads(request.json) if request.WhichOneof("value") == "json" else request.arrow
         if self.variables.get(request.name) == value:

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from sandbank import requests, rpc
 from sandbank.encoded import Encoded
+from sandbank.places import Description, cursor_in
 from sandbank.results import Result, result_of_run
 from sandbank.v1 import (
     checkpoint_pb2,
@@ -256,6 +257,33 @@ def set_variable(
 def change_of(answer: Any) -> variable_pb2.VariableChange | None:
     """Return what binding a variable changed, None where it had that value already."""
     return answer.change if answer.HasField("change") else None
+
+
+def complete(
+    session_id: str, transaction_id: str, code: str, cursor: int | None
+) -> Call[state_pb2.CompleteResponse]:
+    """Complete code at the cursor."""
+    request = state_pb2.CompleteRequest(
+        session_id=session_id,
+        transaction_id=transaction_id,
+        code=code,
+        cursor_position=cursor_in(code, cursor),
+    )
+    return Call(rpc.COMPLETE, request, lambda answer: answer)
+
+
+def inspect(
+    session_id: str, transaction_id: str, code: str, cursor: int | None, detail: int
+) -> Call[Description]:
+    """Describe what is at the cursor."""
+    request = state_pb2.InspectRequest(
+        session_id=session_id,
+        transaction_id=transaction_id,
+        code=code,
+        cursor_position=cursor_in(code, cursor),
+        detail_level=detail,
+    )
+    return Call(rpc.INSPECT, request, Description.of)
 
 
 def list_files(session_id: str, path: str, recursive: bool, page_size: int) -> Listing[file_pb2.FileInfo]:

@@ -10,13 +10,14 @@ from sandbank import calls, requests, rpc
 from sandbank.encoded import encoded
 from sandbank.events import Event
 from sandbank.facade import ScopeBase, Sent
+from sandbank.places import Description
 from sandbank.reasons import FormatUnavailable
 from sandbank.results import Callbacks, DisplayCallback, InputCallback, Result, TextCallback
 from sandbank.sync.execution import Execution
 from sandbank.sync.interaction import Interaction
 from sandbank.sync.transport import Transport
 from sandbank.transfers import Source
-from sandbank.v1 import variable_pb2
+from sandbank.v1 import state_pb2, variable_pb2
 from sandbank.values import Value
 from sandbank.variable_transfers import SET_BYTES, Export, Import, Target
 
@@ -141,6 +142,23 @@ class Scope(ScopeBase):
         """
         with closing(Import(self.session_id, self._transaction_id, name, source, format, arrow_as)) as pieces:
             return calls.change_of(self._transport.upload(rpc.IMPORT_VARIABLE, pieces.messages))
+
+    def complete(self, code: str, cursor: int | None = None) -> state_pb2.CompleteResponse:
+        """Ask how the code before `cursor` could go on; left out, the cursor is at its end.
+
+        `matches` of the answer, best first, take the place of the code from `start_position` to `end_position`. The
+        code is not run; attributes and items that it names may be looked up, in a copy of the interpreter.
+        """
+        return self._transport.call(calls.complete(self.session_id, self._transaction_id, code, cursor))
+
+    def inspect(self, code: str, cursor: int | None = None, *, detail: int = 0) -> Description:
+        """Ask what is known of the thing at `cursor`, or of what is called around it: signature, type, documentation.
+
+        With `detail=1` its source too, where that is known.
+        """
+        return self._transport.call(
+            calls.inspect(self.session_id, self._transaction_id, code, cursor, detail)
+        )
 
     def _get(self, name: str, value_format: str | int, max_bytes: int) -> Value:
         return self._transport.call(
