@@ -35,7 +35,7 @@ _modules = sys.modules
 
 qualname_of: Any = type.__dict__["__qualname__"].__get__
 bases_of: Any = type.__dict__["__bases__"].__get__
-_property_parts: Any = [vars(property)[name].__get__ for name in ("fget", "fset", "fdel")]
+property_parts: Any = [vars(property)[name].__get__ for name in ("fget", "fset", "fdel")]
 _module_of: Any = type.__dict__["__module__"].__get__
 namespace_of: Any = vars(types.ModuleType)["__dict__"].__get__
 
@@ -140,7 +140,7 @@ def a_descriptor(walk: Walk, value: Any, kind: Any) -> None:
 def a_property(walk: Walk, value: Any, kind: Any) -> None:
     """Write a property down."""
     walk.tokens.append(("property", class_name(kind)))
-    walk.push(read(value) for read in _property_parts)
+    walk.push(read(value) for read in property_parts)
 
 
 def a_wrapped_function(walk: Walk, value: Any, kind: Any) -> None:
@@ -174,21 +174,34 @@ def a_module(walk: Walk, value: Any, _kind: Any) -> None:
     walk.tokens.append(("module", name if type(name) is str else None))
     if contents is walk.around.names:
         return
-    if type(name) is str and _modules.get(name) is value:
-        found = [(key, part) for key, part in [*contents.items()] if _is_sessions(walk, key, part)]
-    else:  # one that the session has made
-        found = [(key, part) for key, part in [*contents.items()] if key not in _OF_MODULES]
+    found = parts_of_module(walk.around.names, value)
+    if found is None:
+        walk.unsure = walk.unsure or "a module with names that are no text"
+        return
     walk.tokens.append([key for key, _ in found])
     walk.push(part for _, part in found)
 
 
-def _is_sessions(walk: Walk, name: Any, part: Any) -> bool:
+def parts_of_module(session: dict[str, Any], value: Any) -> list[tuple[str, Any]] | None:
+    """Return what of a module belongs to the session, whose names are given; None: it cannot be told."""
+    contents = namespace_of(value)
+    if contents is session:
+        return []
+    if not _plain(contents):
+        return None
+    name = contents.get("__name__")
+    if type(name) is str and _modules.get(name) is value:
+        return [(key, part) for key, part in [*contents.items()] if _is_sessions(session, key, part)]
+    return [(key, part) for key, part in [*contents.items()] if key not in _OF_MODULES]  # the session has made it
+
+
+def _is_sessions(session: dict[str, Any], name: Any, part: Any) -> bool:
     """Tell whether an attribute of a module can be taken to be the session's, and no cache of the module's."""
     kind = type(part)
     if identity(kind) in atoms.KINDS:
         return type(name) is str and not name.startswith("_")
     if kind is types.FunctionType:
-        return part.__globals__ is walk.around.names
+        return part.__globals__ is session
     return module_of(part if is_class(kind) else kind) == MAIN
 
 
@@ -199,7 +212,10 @@ def a_class(walk: Walk, value: Any, kind: Any) -> None:
         return
     contents = contents_of(value)
     skip = _NOT_STATE_OF_ENUMS if derives(kind, enum.EnumMeta) else _NOT_STATE
-    parts = [(name, part) for name, part in contents.items() if name not in skip] if _plain(contents) else []
+    if not _plain(contents):
+        walk.unsure = walk.unsure or "a class with names that are no text"
+        return
+    parts = [(name, part) for name, part in contents.items() if name not in skip]
     walk.tokens.append([class_name(base) for base in bases_of(value)])
     walk.tokens.append([name for name, _ in parts])
     walk.push(part for _, part in parts)

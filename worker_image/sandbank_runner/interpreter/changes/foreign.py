@@ -37,6 +37,7 @@ _COMPLETE: Final = frozenset([
     "operator", "random", "re", "select", "socket", "types", "typing", "weakref", "zoneinfo",
 ])  # fmt: skip
 """Modules whose objects keep their state in their own memory and in objects."""
+_REDUCTIONS: Final = ("__reduce_ex__", "__reduce__", "__getstate__", "__getnewargs__", "__getnewargs_ex__")
 _HASHES: Final = frozenset(["_hashlib", "_md5", "_sha1", "_sha2", "_sha3", "_sha256", "_sha512", "_blake2"])
 _LOST: Final = frozenset(
     ["_thread", "_socket", "_io", "select", "_asyncio", "contextvars", "_sqlite3", "sqlite3"]
@@ -67,13 +68,25 @@ def _is_everybodys(walk: Walk, part: Any) -> bool:
 
 
 def a_reduced(walk: Walk, value: Any, kind: Any) -> None:
-    """Write an object down by what its type gives to pickle; by its memory where that fails."""
+    """Write an object down by what its type gives to pickle; by its memory where that fails or is the session's."""
+    if _is_patched(walk, kind):
+        an_opaque(walk, value, kind)
+        return
     try:
         parts = kind.__reduce_ex__(value, _PROTOCOL)
     except Exception:
         an_opaque(walk, value, kind)
         return
     write_reduction(walk, parts, kind)
+
+
+def _is_patched(walk: Walk, kind: Any) -> bool:
+    for ancestor in mro_of(kind):
+        for name in _REDUCTIONS:
+            part = contents_of(ancestor).get(name)
+            if type(part) is types.FunctionType and part.__globals__ is walk.around.names:
+                return True
+    return False
 
 
 def write_reduction(walk: Walk, parts: Any, kind: Any) -> None:
@@ -102,7 +115,7 @@ def can_reduce(kind: Any) -> bool:
         return False
     found = False
     for ancestor in mro_of(kind):
-        for name in ("__reduce_ex__", "__reduce__", "__getstate__", "__getnewargs__", "__getnewargs_ex__"):
+        for name in _REDUCTIONS:
             part = contents_of(ancestor).get(name)
             if part is not None and ancestor is not object:
                 if _name_of(type(part)) not in _C_CODE:

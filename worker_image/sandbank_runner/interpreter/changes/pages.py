@@ -52,7 +52,7 @@ def is_alone() -> bool:
     """Tell whether there is no other thread; False where that cannot be seen."""
     try:
         return thread_count() == 1
-    except OSError:
+    except Exception:  # an audit hook of the user's, too
         return False
 
 
@@ -72,7 +72,7 @@ class Pages:
             try:
                 self._descriptor = opened(pagemap)
                 self.are_believed = bytes(self._high_bytes(_canary // PAGE_BYTES, 1)) == _EXCLUSIVE
-            except OSError:
+            except Exception:  # noqa: S110 - an audit hook of the user's, too: there is no evidence then
                 pass
 
     def close(self) -> None:

@@ -53,6 +53,8 @@ class Changes:
         """What was seen last is what the session is, but for what other threads do."""
         self._was_alone = True
         """There was one thread when the last operation ended, so there is none but that since."""
+        self._is_blind = False
+        """The last look has failed."""
         self._holds = False
         """The collector is held back."""
         self.ledger = Ledger(self._look, lambda: self._is_seen and self._was_alone, self._forget)
@@ -80,7 +82,7 @@ class Changes:
         self._was_alone = self._look() is not None
         if not self._was_alone:
             self._release()
-        return self._told(wanted)
+        return self._failed() if self._is_blind else self._told(wanted)
 
     def end_beside(
         self, wanted: Wanted | None, operation: NamespaceOperation, *, others: bool
@@ -142,9 +144,9 @@ class Changes:
         try:
             found = set() if self._is_seen and alone else _undisturbed(self._tracker.look)
         except Exception:
-            self._is_seen = False
+            self._is_seen, self._is_blind = False, True
             return None
-        self._is_seen = alone
+        self._is_seen, self._is_blind = alone, False
         return found if alone else None
 
 
