@@ -10,7 +10,7 @@ from sandbank_runner.interpreter.changes import limits
 from sandbank_runner.interpreter.changes.describing import Describer
 from sandbank_runner.interpreter.changes.ledger import Ledger
 from sandbank_runner.interpreter.changes.pages import is_alone, mark
-from sandbank_runner.interpreter.changes.tracker import Tracker
+from sandbank_runner.interpreter.changes.tracker import Kind, Tracker
 from sandbank_runner.interpreter.sealed import give_back, put_back, seal
 
 if TYPE_CHECKING:
@@ -94,10 +94,22 @@ class Changes:
         self._was_alone = False  # what else it may have changed is not looked for now
         return self._look_at(touched, wanted)
 
+    def binding(self, name: str) -> None:
+        """A name is about to be bound from outside, between two operations."""
+        self.begin(None)
+        if not self._is_known:  # what it is now was not told: so that it is not taken for what binding changes
+            self._look_at([name], Wanted(0, 0))
+
     def bound(self, name: str, characters: int) -> dict[str, Any] | None:
-        """Return the change that binding a name from outside has made, None where it has made none."""
-        told = self._look_at([name], Wanted(1, characters))["changes"]
-        return told[0] if told else None
+        """Return the change that binding has made, None where the value is as it was."""
+        found = self._look_at([name], Wanted(limits.NAMES, characters))
+        for change in found["changes"]:
+            if change["name"] == name:
+                told: dict[str, Any] = change
+                return told
+        if found["changes_truncated"]:
+            return {"name": name, "kind": int(Kind.MODIFIED), "detail": "could not be compared"}
+        return None
 
     def _hold(self) -> None:
         """Have nothing collected until the next operation: finalizers would write to what was looked at."""

@@ -46,7 +46,7 @@ def tables() -> dict[str, Any] | None:
 
 def put_tables(told: dict[str, Any]) -> None:
     """Set them."""
-    import pandas as pd  # type: ignore[import-untyped]
+    import pandas as pd
 
     for key, value in told.items():
         pd.set_option(key, value)

@@ -22,7 +22,6 @@ NOTE: Final = b"sandbank"
 COLUMN: Final = "values"
 BATCH_BYTES: Final = 4 * 1024 * 1024
 """About as large is one batch: what the other side needs in one piece."""
-_SMALLEST_ROW_BYTES: Final = 16
 _MESSAGE_CHARACTERS: Final = 200
 
 
@@ -106,7 +105,7 @@ def _convert(pa: Any, value: Any) -> Stream | None:
 
 def _table(_pa: Any, table: Any) -> Stream:
     rows = table.num_rows
-    row = max(table.nbytes // rows, _SMALLEST_ROW_BYTES) if rows else _SMALLEST_ROW_BYTES
+    row = max(table.nbytes // rows, 1) if rows else 1
     return Stream(table.schema, table.to_batches(max_chunksize=max(BATCH_BYTES // row, 1)))
 
 

@@ -43,6 +43,8 @@ class Importer:
     def bind(self, header: dict[str, Any], _blobs: tuple[bytes, ...]) -> None:
         """Take a value in; answer ``imported`` or ``import_refused``."""
         descriptors = self._link.take_descriptors()
+        name = header["name"]
+        self._changes.binding(name)
         try:
             if len(descriptors) != 1:
                 raise Refused(SESSION_BUSY, "no descriptor is left for the connection")
@@ -62,8 +64,6 @@ class Importer:
         finally:
             for descriptor in descriptors:
                 _close(descriptor)
-        name = header["name"]
-        self._changes.begin(None)
         self._namespace.names[name] = value  # the end of the value before it may be code of the user's
         del value
         change = self._changes.bound(name, header["preview_characters"])
