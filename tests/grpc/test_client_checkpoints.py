@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from sandbank import AsyncClient, Client, NotFound, Session
-from sandbank.v1 import checkpoint_pb2
+from sandbank.v1 import checkpoint_pb2, session_pb2
 
 from tests.server_process import SANDBANK, ServerProcess
 
@@ -49,6 +49,24 @@ async def test_the_async_client_does_the_same(server: ServerProcess) -> None:
             assert (await fork.run("a")).value == 1
 
 
+def test_a_session_sleeps_and_wakes(session: Session) -> None:
+    """It has no sandbox meanwhile; whatever uses it next finds its state."""
+    session.run("a = 1")
+    asleep = session.hibernate()
+    assert (asleep.state, asleep.sandbox_id) == (session_pb2.Session.STATE_HIBERNATED, "")
+    assert session.get("a").value == 1
+    assert session.refresh().generation == asleep.generation + 1
+
+
+async def test_a_session_of_the_async_client_sleeps_and_wakes(server: ServerProcess) -> None:
+    """The same."""
+    async with AsyncClient(server.address) as client, client.session(template="slim") as session:
+        await session.run("a = 1")
+        asleep = await session.hibernate()
+        assert asleep.state == session_pb2.Session.STATE_HIBERNATED
+        assert (await session.run("a")).value == 1
+
+
 def test_the_command_line_makes_compares_and_deletes(server: ServerProcess, session: Session) -> None:
     """Each command as a program sees it."""
 
@@ -71,5 +89,10 @@ def test_the_command_line_makes_compares_and_deletes(server: ServerProcess, sess
     assert "kept" in sandbank("checkpoints", "show", new)
     assert "restored" in sandbank("checkpoints", "restore", session.session_id, old)
     assert session.run("gone").value == 2
+    asleep = json.loads(sandbank("sessions", "hibernate", session.session_id, "--json"))
+    assert asleep["state"] == "STATE_HIBERNATED"
+    assert "HIBERNATED" in sandbank("sessions", "show", session.session_id)
+    assert session.run("gone").value == 2
+    sandbank("checkpoints", "delete", asleep["latest_checkpoint_id"])
     sandbank("checkpoints", "delete", old, new)
     assert json.loads(sandbank("checkpoints", "list", session.session_id, "--json")) == []

@@ -95,6 +95,12 @@ def reset_session(session_id: str, keep_files: bool) -> Call[session_pb2.Session
     return Call(rpc.RESET_SESSION, request, lambda answer: answer.session, "create")
 
 
+def hibernate_session(session_id: str) -> Call[session_pb2.Session]:
+    """Save a session's state and give its sandbox up. Unbounded here: it takes as long as the state is large."""
+    request = session_pb2.HibernateSessionRequest(session_id=session_id)
+    return Call(rpc.HIBERNATE_SESSION, request, lambda answer: answer.session, None)
+
+
 def rewind_session(session_id: str, operation_id: str) -> Call[session_pb2.Session]:
     """Go back to the state right after an operation."""
     request = session_pb2.RewindSessionRequest(session_id=session_id, operation_id=operation_id)

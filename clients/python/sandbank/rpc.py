@@ -66,6 +66,7 @@ RESET_SESSION = Method(
 REWIND_SESSION = Method(
     _s, "RewindSession", _S.RewindSessionRequest, _S.RewindSessionResponse, Repeat.WHEN_REFUSED
 )
+HIBERNATE_SESSION = Method(_s, "HibernateSession", _S.HibernateSessionRequest, _S.HibernateSessionResponse)
 FORK_SESSION = Method(_s, "ForkSession", _S.ForkSessionRequest, _S.ForkSessionResponse)
 WATCH_SESSION = Method(_s, "WatchSession", _S.WatchSessionRequest, _S.SessionEvent)
 

@@ -84,6 +84,14 @@ class AsyncSession(SessionBase, AsyncScope):
         """Use a transaction that is open already. As a context manager it leaves it open."""
         return AsyncTransaction(self._transport, joined(self.session_id, transaction_id), owned=False)
 
+    async def hibernate(self) -> session_pb2.Session:
+        """Save the state and give the sandbox up; the next use takes another and goes on there.
+
+        What could not be saved is named in `state_detail`. In use: SessionBusy, retried for a while.
+        """
+        self.info = await self._transport.call(calls.hibernate_session(self.session_id))
+        return self.info
+
     async def rewind(self, operation_id: str) -> session_pb2.Session:
         """Go back to the state right after an operation; a running operation is cancelled first.
 

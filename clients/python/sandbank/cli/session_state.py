@@ -1,4 +1,4 @@
-"""What ran in a session, what it left there, and back: `sandbank sessions operations|vars|get|rewind`."""
+"""What ran in a session, what it left there, and back: `sandbank sessions operations|vars|get|rewind|hibernate`."""
 
 from __future__ import annotations
 
@@ -83,10 +83,18 @@ def _rewind(cli: Cli, session: SessionId, operation: OperationId) -> None:
     cli.json(found) if cli.as_json else cli.out.print(describe(found))
 
 
+def _hibernate(cli: Cli, session: SessionId) -> None:
+    """Save a session's state and give its sandbox up; the next use wakes it in another."""
+    with cli.client() as client:
+        found = client.attach(session).hibernate()
+    cli.json(found) if cli.as_json else cli.out.print(describe(found))
+
+
 for _name, _function in (
     ("operations", _operations),
     ("vars", _vars),
     ("get", _get),
     ("rewind", _rewind),
+    ("hibernate", _hibernate),
 ):
     command(sessions.app, _name)(_function)
