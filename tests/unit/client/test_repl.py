@@ -261,3 +261,62 @@ def test_variables_are_listed(server: FakeServer, pipe: Pipe) -> None:
     assert ["_core", "int", "28", "B", "0"] in lines
     assert done.stdout.endswith("no variables\n")
     assert server.called("ListVariables")[-1].transaction_id == "tx-1"
+
+
+def test_tab_completes_by_what_the_session_knows(server: FakeServer, terminal: Terminal) -> None:
+    """Within a block too; on a line that has nothing yet it indents; commands complete to themselves."""
+    server.variables.update(depth=3, other=1)
+    server.programs["depth"] = events_of(result={"text/plain": b"3"})
+    server.programs["if 1:\n    depth\n"] = events_of(b"in a block\n")
+    terminal.expect("[1] >>> ")
+    terminal.line("dep\t")
+    terminal.expect("depth\n3\n")
+    terminal.expect(">>> ")
+    terminal.line("if 1:")
+    terminal.expect("... ")
+    terminal.line("\tdep\t")
+    terminal.expect("depth\n")
+    terminal.expect("... ")
+    terminal.line("")
+    terminal.expect("in a block\n")
+    terminal.expect(">>> ")
+    terminal.type(":beg\t\r")
+    terminal.expect("began tx-1\n")
+    terminal.expect(">>> ")
+    terminal.line("dep\t")
+    terminal.expect("depth\n3\n")
+    assert [(request.code, request.transaction_id) for request in server.called("Complete")] == [
+        ("dep", ""),
+        ("if 1:\n    dep", ""),
+        ("dep", "tx-1"),
+    ]
+
+
+def test_tab_is_harmless_where_nothing_completes(server: FakeServer, terminal: Terminal) -> None:
+    """The server refuses, the match would steer the terminal, or code asks a question."""
+    server.sabotage["Complete"].append(Refuse(grpc.StatusCode.INTERNAL, "BUG"))
+    server.variables["dep\x1b[2J"] = 1
+    terminal.expect("[1] >>> ")
+    terminal.line("1+\t1")
+    terminal.expect("2\n")
+    terminal.expect(">>> ")
+    server.programs["dep"] = events_of(b"as it was\n")
+    terminal.line("dep\t")
+    terminal.expect("as it was\n")
+    terminal.expect(">>> ")
+    terminal.line("ask()")
+    terminal.expect("name? ")
+    terminal.line("A\tda")
+    terminal.expect("key: ")
+    terminal.line("")
+    terminal.expect("'answered'\n")
+    assert list(server.replies.values()) == ["Ada", ""]
+    assert len(server.called("Complete")) == 2
+
+
+def test_things_are_described_by_command(server: FakeServer, pipe: Pipe) -> None:
+    """In words; what the session says of itself steers no terminal."""
+    server.variables.update(depth=3)
+    done = pipe(":doc depth\n:doc nothing\n:doc\n")
+    assert done.stdout.startswith("3\nnothing is known of nothing\n")
+    assert "no such command" in done.stderr

@@ -24,6 +24,7 @@ from sandbank.cli.options import (
     upload_all,
 )
 from sandbank.cli.repl_commands import Commands, Leave
+from sandbank.cli.repl_completion import Completer
 from sandbank.cli.repl_input import Typed
 from sandbank.cli.running import run_code
 from sandbank.errors import SandbankError
@@ -52,7 +53,8 @@ def repl(
 ) -> int:
     """Type Python that runs in a sandbox, or pipe it in.
 
-    Ctrl-C cancels only what runs, Ctrl-D leaves, and :help tells the commands: transactions, rewinds, files.
+    Tab completes, Ctrl-C cancels only what runs, Ctrl-D leaves, and :help tells the commands: transactions,
+    rewinds, files.
     A new session has a history of 10 states to rewind to, unless --history says otherwise.
     """
     options = execute_options(
@@ -82,6 +84,7 @@ class Repl:
             typed,
         )
         self._commands = Commands(cli, session)
+        typed.complete_with(Completer(self._commands.names, lambda: self._commands.scope))
 
     def loop(self) -> int:
         """Read, run and show until the user leaves or the session is gone; return the exit code."""

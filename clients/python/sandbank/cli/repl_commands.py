@@ -10,6 +10,7 @@ from pathlib import Path
 from sandbank.cli.command import Cli
 from sandbank.cli.sessions import describe
 from sandbank.cli.tables import size, table
+from sandbank.cli.terminal import plain
 from sandbank.errors import SandbankError
 from sandbank.results import Result
 from sandbank.sync.scope import Scope
@@ -21,6 +22,7 @@ HELP = """:begin [files]        begin a transaction; with `files` a rollback ret
 :commit, :rollback    end it
 :rewind [N]           back to the state after execution N, or an operation's id; alone: undo the last
 :vars [PREFIX]        list variables
+:doc NAME             tell what is known of something: signature, type, documentation
 :files [PATH]         list the workspace
 :upload LOCAL [PATH]  put a file into it
 :download PATH [TO]   get a file out of it
@@ -29,6 +31,7 @@ HELP = """:begin [files]        begin a transaction; with `files` a rollback ret
 :help                 this
 :quit, Ctrl-D         leave
 Ctrl-C                cancel what runs; the session stays as it is
+Tab                   complete code by what the session knows
 A block ends with an empty line. IPython's magics and !commands work."""
 
 _KEPT = frozenset({execution_pb2.Operation.OUTCOME_COMMITTED, execution_pb2.Operation.OUTCOME_PARTIAL})
@@ -45,9 +48,31 @@ class Commands:
         self._cli, self._session = cli, session
         self._count = session.info.execution_count
         self._transaction: Transaction | None = None
+        self._known: dict[str, Callable[..., None]] = {
+            "begin": self._begin,
+            "commit": self._commit,
+            "rollback": self._rollback,
+            "rewind": self._rewind,
+            "vars": self._vars,
+            "doc": self._doc,
+            "files": self._files,
+            "upload": self._upload,
+            "download": self._download,
+            "session": self._describe,
+            "reset": self._reset,
+            "help": self._help,
+            "quit": self._quit,
+            "q": self._quit,
+            "exit": self._quit,
+        }
         if session.info.open_transaction_id:
             self._use(session.info.open_transaction_id)
             cli.say(f"in transaction {session.info.open_transaction_id}; :commit or :rollback")
+
+    @property
+    def names(self) -> list[str]:
+        """The commands."""
+        return list(self._known)
 
     @property
     def scope(self) -> Scope:
@@ -76,23 +101,7 @@ class Commands:
         """Run a command."""
         words = shlex.split(line)
         name, arguments = (words[0], words[1:]) if words else ("help", [])
-        commands: dict[str, Callable[..., None]] = {
-            "begin": self._begin,
-            "commit": self._commit,
-            "rollback": self._rollback,
-            "rewind": self._rewind,
-            "vars": self._vars,
-            "files": self._files,
-            "upload": self._upload,
-            "download": self._download,
-            "session": self._describe,
-            "reset": self._reset,
-            "help": self._help,
-            "quit": self._quit,
-            "q": self._quit,
-            "exit": self._quit,
-        }
-        chosen = commands.get(name)
+        chosen = self._known.get(name)
         if chosen is None or not _takes(chosen, arguments):
             self._cli.fail(f"no such command, or not so: :{name} {' '.join(arguments)}")
             self._help()
@@ -153,6 +162,11 @@ class Commands:
             for v in self.scope.variables(prefix, private=prefix.startswith("_"))
         ]
         self._cli.out.print(table(("NAME", "TYPE", "SIZE", "VALUE"), rows) if rows else "no variables")
+
+    def _doc(self, name: str) -> None:
+        found = self.scope.inspect(name)
+        told = found.text if found else f"nothing is known of {name}"
+        self._cli.out.print(plain(told), markup=False, soft_wrap=True)
 
     def _files(self, path: str = "") -> None:
         rows = [

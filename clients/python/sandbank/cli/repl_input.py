@@ -10,6 +10,9 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
+
+from sandbank.cli.repl_completion import Completer
 
 HISTORY_LENGTH = 2000
 
@@ -47,14 +50,21 @@ class Typed:
     def __init__(self) -> None:
         self.interactive = sys.stdin.isatty()
         self._history = History() if self.interactive else None
+        self._completer: Completer | None = None
+
+    def complete_with(self, completer: Completer) -> None:
+        """Have Tab complete what is typed, where there is a line editor."""
+        if self._history is not None and self._history.readline is not None:
+            completer.install(self._history.readline)
+            self._completer = completer
 
     def source(self, prompt: str) -> str:
         """Return the next piece of code or command, whole. Raises EOFError where there is no more."""
         more = "... ".rjust(len(prompt))
-        lines = self._lines(prompt)
+        lines = self._lines(prompt, [])
         while not lines[0].startswith(":") and needs_more(lines):
             try:
-                lines += self._lines(more)
+                lines += self._lines(more, lines)
             except EOFError:
                 if self.interactive:
                     raise
@@ -64,48 +74,54 @@ class Typed:
             self._history.add(lines)
         return source
 
-    def _lines(self, prompt: str) -> list[str]:
-        """Return a line, or the lines that were pasted at once."""
+    def _lines(self, prompt: str, before: list[str]) -> list[str]:
+        """Return a line, or the lines that were pasted at once; `before` are those above it."""
         if self.interactive:
-            return input(prompt).split("\n")
+            return self._typed(prompt, before).split("\n")
         line = sys.stdin.readline()
         if not line:
             raise EOFError
         return [line.removesuffix("\n")]
+
+    def _typed(self, prompt: str, before: list[str]) -> str:
+        if self._completer is None:
+            return input(prompt)
+        self._completer.before = before
+        try:
+            return input(prompt)
+        finally:
+            self._completer.before = None  # whatever else is asked at the terminal is no code
 
 
 class History:
     """What was typed at the prompt, in a file of the user's; never what was typed for code that asked."""
 
     def __init__(self) -> None:
+        self.readline: Any = None
         try:
             import readline  # noqa: PLC0415 - absent on some systems
         except ImportError:
-            self._readline = None
             return
-        self._readline = readline
+        self.readline = readline
         with contextlib.suppress(OSError):
             readline.read_history_file(history_path())
         readline.set_history_length(HISTORY_LENGTH)
         readline.set_auto_history(False)
-        if "libedit" not in (readline.__doc__ or ""):
-            readline.parse_and_bind("tab: tab-insert")  # to indent; names are not completed yet
         atexit.register(self._save)
 
     def add(self, lines: list[str]) -> None:
         """Remember these lines."""
-        if self._readline is None:
+        if self.readline is None:
             return
         for line in lines:
             if line.strip():
-                self._readline.add_history(line)
+                self.readline.add_history(line)
 
     def _save(self) -> None:
-        assert self._readline is not None
         path = history_path()
         with contextlib.suppress(OSError):
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._readline.write_history_file(path)
+            self.readline.write_history_file(path)
 
 
 def history_path() -> Path:
