@@ -46,6 +46,11 @@ def all_short_atoms(values: Collection[Any]) -> bool:
     return kinds.isdisjoint(_SIZED) or sum(map(_getsizeof, values)) < _LARGE + _USUAL * len(values)
 
 
+def all_atoms(values: Collection[Any]) -> bool:
+    """Tell whether there are only atoms among ``values``; of a dict, among its keys."""
+    return frozenset(map(identity, map(type, values))) <= KINDS
+
+
 def is_short(value: Any, key: int) -> bool:
     """Tell whether an atom, of the type whose identity is ``key``, is small enough to be held."""
     if key in _TEXTS:

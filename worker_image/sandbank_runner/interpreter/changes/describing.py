@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import sys
 from typing import Any, Final
 
-from sandbank_runner.interpreter.changes import code
+from sandbank_runner.interpreter.changes import atoms, code
 from sandbank_runner.interpreter.changes.limits import DETAIL_CHARACTERS
+from sandbank_runner.interpreter.changes.pointers import Pointers
 from sandbank_runner.interpreter.changes.tracker import Difference
 from sandbank_runner.interpreter.reading.kinds import Facts, facts, genuine, identity, type_name
 from sandbank_runner.interpreter.reading.previews import cut, preview
@@ -17,6 +19,8 @@ from sandbank_runner.interpreter.sealed import seal
 seal(globals())
 
 _repr = repr
+_modules = sys.modules
+_size_of_atom = sys.getsizeof
 _SAFE: Final = frozenset(map(identity, (datetime.date, datetime.timedelta, decimal.Decimal)))
 """Types of the standard library whose ``repr`` is short and asks nobody."""
 _EXTENT: Final = (("numpy", "ndarray"), ("pandas", "DataFrame"), ("pandas", "Series"), ("pyarrow", "Table"))
@@ -27,6 +31,8 @@ class Describer:
 
     def __init__(self, names: dict[str, Any]) -> None:
         self._names = names
+        self._sizes: Sizes | None = None
+        self._modules = Pointers.of([])
 
     def describe(self, difference: Difference, characters: int) -> dict[str, Any]:
         """Return a change as ``done`` tells it."""
@@ -45,9 +51,19 @@ class Describer:
             value = self._names[name]
             told["type_name"] = type_name(value)
             told["serializable"] = not after.lost
-            told["size_bytes"] = _guarded(Sizes(self._names).of, value, 0)
+            told["size_bytes"] = _guarded(self._size_of, value, 0)
             told["preview"] = _guarded(lambda each: preview(each, characters, _brief), value, "")
         return told
+
+    def _size_of(self, value: Any) -> int:
+        if identity(type(value)) in atoms.KINDS:
+            return _size_of_atom(value)
+        modules = list(_modules.values())  # whose contents belong to nobody
+        sizes = self._sizes
+        if sizes is None or not self._modules.match(modules):
+            sizes = self._sizes = Sizes(self._names)
+            self._modules = Pointers.of(modules)
+        return sizes.of(value)
 
 
 def _guarded(function: Any, value: Any, otherwise: Any) -> Any:

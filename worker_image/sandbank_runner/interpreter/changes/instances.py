@@ -56,6 +56,11 @@ def is_python(kind: Any) -> bool:
     return True
 
 
+def is_bare(kind: Any) -> bool:
+    """Tell whether all that instances of a class of the session hold is in their dictionary and their slots."""
+    return code.module_of(kind) == code.MAIN and is_python(kind) and solid_base(kind) is object
+
+
 def solid_base(kind: Any) -> Any:
     """Return the nearest ancestor that C code made."""
     return next(ancestor for ancestor in mro_of(kind) if not is_python(ancestor))
@@ -69,7 +74,7 @@ def entry_of(kind: Any, base_rule: Rule | None, skip: frozenset[str] = frozenset
     shape = Shape(
         code.class_name(kind),
         dictionary_of(kind),
-        tuple(slot for slot in _slots(kind) if slot[0] not in skip),
+        tuple(slot for slot in slots_of(kind) if slot[0] not in skip),
         base_rule,
         skip or (frozenset() if code.module_of(kind) == code.MAIN else _CACHES),
     )
@@ -123,7 +128,8 @@ def dictionary_of(kind: Any) -> Any:
     return None
 
 
-def _slots(kind: Any) -> tuple[tuple[str, Any], ...]:
+def slots_of(kind: Any) -> tuple[tuple[str, Any], ...]:
+    """Return the names of the slots of a class and its ancestors, and what reads them."""
     found = []
     for ancestor in mro_of(kind):
         if is_python(ancestor):

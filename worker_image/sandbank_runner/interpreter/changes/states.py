@@ -83,3 +83,14 @@ def equal(before: State, after: State) -> bool:
     if before.digest is None and after.digest is None and not (before.type_name or after.type_name):
         return atoms.same(before.atom, after.atom)
     return before.digest is not None and before.digest == after.digest and before.type == after.type
+
+
+def indistinguishable(before: State, after: State) -> bool:
+    """Tell whether two states are of the same value, of the same objects."""
+    return (
+        not before.unsure
+        and not after.unsure
+        and before.mutable == after.mutable
+        and before.lost == after.lost
+        and equal(before, after)
+    )

@@ -11,9 +11,17 @@ from typing import Any, Final, NamedTuple
 
 from sandbank_runner.interpreter.changes import atoms, rules, sharing
 from sandbank_runner.interpreter.changes.buffers import Kept, Memory
+from sandbank_runner.interpreter.changes.calm import Calm
 from sandbank_runner.interpreter.changes.limits import REPORT_SECONDS, VARIABLE_SECONDS
 from sandbank_runner.interpreter.changes.pages import Pages, is_alone
-from sandbank_runner.interpreter.changes.states import State, equal, state_of, state_of_atom
+from sandbank_runner.interpreter.changes.pointers import Pointers
+from sandbank_runner.interpreter.changes.states import (
+    State,
+    equal,
+    indistinguishable,
+    state_of,
+    state_of_atom,
+)
 from sandbank_runner.interpreter.changes.walk import Buffers, Entry, Place
 from sandbank_runner.interpreter.reading.kinds import identity
 from sandbank_runner.interpreter.reading.reader import is_shown
@@ -44,15 +52,19 @@ class Difference(NamedTuple):
     detail: str = ""
 
 
+def everybodys(names: dict[str, Any]) -> dict[int, int]:
+    """Return the dictionaries that belong to no variable, with the number that stands for each."""
+    return {
+        identity(each): -number for number, each in enumerate((names, vars(builtins), sys.modules), start=1)
+    }
+
+
 class Around:
     """What the walks of one report share."""
 
     def __init__(self, names: dict[str, Any], buffers: Buffers) -> None:
         self.names = names
-        self.everybodys = {
-            identity(each): -number
-            for number, each in enumerate((names, vars(builtins), sys.modules), start=1)
-        }
+        self.everybodys = everybodys(names)
         self.entries: dict[int, Entry] = rules.fresh()
         self.cache: dict[Any, Any] = {}
         self.buffers = buffers
@@ -70,21 +82,22 @@ class Tracker:
         self._was_alone = False
         """There was one thread at the last look, so what was seen then is what the next operation begins with."""
         self._touched: set[str] = set()
-        """Names whose state was taken anew since the last report, and those that are gone."""
+        """Names whose state was another since the last report, and those that are gone."""
+        self._calm = Calm(everybodys(names), names)
+        self._order: list[Any] = []
+        """All names, the interpreter's own too, as they were at the last look."""
+        self._layout = Pointers.of(self._order)
+        self._visible: set[str] = set()
+        self._gone: set[str] = set()
+        """Names that were deleted since the last look, and perhaps bound again."""
 
     def look(self) -> set[str]:
         """Take the states of all variables; return the names that have changed since the last look."""
-        return {each.name for each in self._look(_shown(self._names), self._seen)}
+        return {each.name for each in self._look(None)}
 
     def look_at(self, names: Iterable[str]) -> None:
         """Take the states of some variables: others are being changed at this moment."""
-        wanted = frozenset(names)
-        seen = self._seen
-        self._look(
-            {name: value for name, value in _shown(self._names).items() if name in wanted},
-            {name: state for name, state in seen.items() if name in wanted},
-        )
-        self._seen = {**{name: state for name, state in seen.items() if name not in wanted}, **self._seen}
+        self._look(frozenset(names))
 
     def report(self) -> list[Difference]:
         """Return what is different from the last report, as far as it was looked at, by name."""
@@ -93,36 +106,66 @@ class Tracker:
         self._told = self._seen
         return found
 
-    def _look(self, now: dict[str, Any], before: dict[str, State]) -> list[Difference]:
+    def _look(self, only: frozenset[str] | None) -> list[Difference]:
         alone = is_alone()
         pages = Pages(usable=self._was_alone)
         self._was_alone = alone
         memory = Memory(self._kept, pages, alone=alone)
-        around = Around(self._names, memory)
         try:
-            return self._compare(now, before, around)
+            now = dict(self._names)
+            visible = self._visible_names(now)
+            before = self._seen
+            if only is None:
+                names = visible - self._calm.still(now)
+                gone = [name for name in self._gone if name in before and name not in visible]
+                self._gone.clear()
+            else:
+                names = visible & only
+                gone = [name for name in only if name in before and name not in visible]
+                self._calm.evict(only)
+            return self._compare(names, gone, now, Around(self._names, memory))
         finally:
             pages.close()
             self._kept = memory.kept
 
-    def _compare(self, now: dict[str, Any], before: dict[str, State], around: Around) -> list[Difference]:
+    def _visible_names(self, now: dict[str, Any]) -> set[str]:
+        """Return the variables of a namespace: all but the interpreter's own names."""
+        order = list(now)
+        if not self._layout.match(order):
+            self._order, self._layout = order, Pointers.of(order)
+            self._visible = {name for name in order if is_shown(name) and name not in _HIDDEN}
+            self._gone.update(self._seen.keys() - self._visible)
+        return self._visible
+
+    def _compare(
+        self, names: Iterable[str], gone: list[str], now: dict[str, Any], around: Around
+    ) -> list[Difference]:
         last = _monotonic() + REPORT_SECONDS
-        after: dict[str, State] = {}
-        touched = {name for name in before if name not in now}
-        for name, value in now.items():
-            old = before.get(name)
+        before = self._seen
+        changed: dict[str, State] = {}
+        quiet = []
+        for name in names:
+            old, value = before.get(name), now[name]
             key = identity(type(value))
             if key in atoms.KINDS:
                 if old is not None and old.atom is value and not old.type_name:
-                    after[name] = old
+                    quiet.append(name)
                     continue
-                after[name] = state_of_atom(value, key)
+                new = state_of_atom(value, key)
             else:
-                after[name] = state_of(value, around, min(_monotonic() + VARIABLE_SECONDS, last))
-            touched.add(name)
-        self._seen = after
-        self._touched |= touched
-        return _differences(touched, before, after)
+                new = state_of(value, around, min(_monotonic() + VARIABLE_SECONDS, last))
+            if old is not None and indistinguishable(old, new):
+                quiet.append(name)
+            else:
+                changed[name] = new
+        if changed or gone:
+            self._seen = {**before, **changed}
+            for name in gone:
+                del self._seen[name]
+            self._touched.update(changed, gone)
+        self._calm.note(quiet, [*changed, *gone])
+        self._calm.settle(now)
+        return _differences([*changed, *gone], before, self._seen)
 
 
 def _differences(names: Iterable[str], before: dict[str, State], after: dict[str, State]) -> list[Difference]:
@@ -146,11 +189,6 @@ def _differences(names: Iterable[str], before: dict[str, State], after: dict[str
         for name in sharing.changed(alike, before, after)
     ]
     return sorted(found, key=_name)
-
-
-def _shown(names: dict[str, Any]) -> dict[str, Any]:
-    """Return the variables of a namespace: all but the interpreter's own names."""
-    return {name: value for name, value in dict(names).items() if is_shown(name) and name not in _HIDDEN}
 
 
 def _detail(why: str) -> str:
