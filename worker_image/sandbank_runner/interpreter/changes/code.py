@@ -192,7 +192,9 @@ def parts_of_module(session: dict[str, Any], value: Any) -> list[tuple[str, Any]
     name = contents.get("__name__")
     if type(name) is str and _modules.get(name) is value:
         return [(key, part) for key, part in [*contents.items()] if _is_sessions(session, key, part)]
-    return [(key, part) for key, part in [*contents.items()] if key not in _OF_MODULES]  # the session has made it
+    return [
+        (key, part) for key, part in [*contents.items()] if key not in _OF_MODULES
+    ]  # the session has made it
 
 
 def _is_sessions(session: dict[str, Any], name: Any, part: Any) -> bool:
