@@ -270,6 +270,7 @@ class StateServiceServicer:
         Errors:
         - INVALID_ARGUMENT BAD_FIELD: a field is missing, malformed or beyond its limit; correct it, BadRequest
         names it.
+        - INVALID_ARGUMENT CODE_TOO_LARGE: the code is over the size limit; send only what is around the cursor.
         - INVALID_ARGUMENT BAD_ID: an id does not match `[A-Za-z0-9._-]{1,128}`; choose another.
         - NOT_FOUND SESSION_NOT_FOUND: no such session of the caller's, or ended over 24 hours ago; create one.
         - FAILED_PRECONDITION SESSION_TERMINATED: the session has ended; create another.
@@ -297,6 +298,7 @@ class StateServiceServicer:
         Errors:
         - INVALID_ARGUMENT BAD_FIELD: a field is missing, malformed or beyond its limit; correct it, BadRequest
         names it.
+        - INVALID_ARGUMENT CODE_TOO_LARGE: the code is over the size limit; send only what is around the cursor.
         - INVALID_ARGUMENT BAD_ID: an id does not match `[A-Za-z0-9._-]{1,128}`; choose another.
         - NOT_FOUND SESSION_NOT_FOUND: no such session of the caller's, or ended over 24 hours ago; create one.
         - FAILED_PRECONDITION SESSION_TERMINATED: the session has ended; create another.
