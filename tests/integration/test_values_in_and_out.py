@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
-from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from sandbank import Client, Session, reasons
+from sandbank.events import Finished, Started
 from sandbank.v1 import state_pb2, variable_pb2
 
 from tests.raw_api import Api, refused
@@ -56,14 +57,23 @@ def test_what_it_changed_is_told(session: Session) -> None:
 
 
 def test_a_value_is_bound_in_its_turn(session: Session) -> None:
-    """After what was submitted before it, before what comes after."""
-    session.execute("import time, os\nwhile not os.path.exists('go'): time.sleep(.005)\nx = 1")
-    setting = Thread(target=lambda: session.set("x", 2))
-    setting.start()
-    session.files.upload(b"", "go")
-    setting.join(60)
-    assert not setting.is_alive()
-    assert session.run("x").value == 2
+    """While an operation runs it waits, and nothing of it is seen."""
+    running = iter(
+        session.execute("import os, time\nx = 1\nwhile not os.path.exists('go'): time.sleep(.005)\nx + 1")
+    )
+    assert isinstance(next(running), Started)
+    with ThreadPoolExecutor(1) as pool:
+        setting = pool.submit(session.set, "x", 5)
+        with pytest.raises(TimeoutError):
+            setting.result(0.3)
+        session.files.upload(b"", "go")
+        finished = list(running)[-1]
+        assert isinstance(finished, Finished)
+        assert finished.operation.result["text/plain"] == b"2"
+        change = setting.result(60)
+    assert change is not None
+    assert change.previous_type_name == "int"
+    assert session.run("x").value == 5
 
 
 def test_a_transaction_is_minded(session: Session) -> None:
