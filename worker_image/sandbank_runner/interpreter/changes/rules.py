@@ -80,10 +80,12 @@ def _arrow_rule(kind: Any) -> Entry | None:
 
 def is_of_library(kind: Any) -> bool:
     """Tell whether a class is one of a known library's: not only by what it says, for it is in the module, too."""
-    module = code.module_of(kind)
-    if module.partition(".")[0] not in _LIBRARIES:
-        return False
-    found = _modules.get(module)
+    return code.module_of(kind).partition(".")[0] in _LIBRARIES and is_of_module(kind)
+
+
+def is_of_module(kind: Any) -> bool:
+    """Tell whether a class is in the module that it says it is of, and so lives as long as that, as a rule."""
+    found = _modules.get(code.module_of(kind))
     if not issubclass(type(found), types.ModuleType):
         return False
     return code.namespace_of(found).get(code.qualname_of(kind)) is kind

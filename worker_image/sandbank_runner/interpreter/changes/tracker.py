@@ -5,11 +5,11 @@ from __future__ import annotations
 import builtins
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
-from sandbank_runner.interpreter.changes import atoms, rules, sharing
+from sandbank_runner.interpreter.changes import atoms, code, rules, sharing
 from sandbank_runner.interpreter.changes.buffers import Kept, Memory
 from sandbank_runner.interpreter.changes.calm import Calm
 from sandbank_runner.interpreter.changes.limits import REPORT_SECONDS, VARIABLE_SECONDS
@@ -62,13 +62,26 @@ def everybodys(names: dict[str, Any]) -> dict[int, int]:
 class Around:
     """What the walks of one report share."""
 
-    def __init__(self, names: dict[str, Any], buffers: Buffers) -> None:
+    def __init__(
+        self, names: dict[str, Any], buffers: Buffers, library: dict[int, tuple[Entry, Any]] | None = None
+    ) -> None:
+        """``library`` keeps the rules for types of modules, with the types, from one report to the next."""
         self.names = names
         self.everybodys = everybodys(names)
         self.entries: dict[int, Entry] = rules.fresh()
         self.cache: dict[Any, Any] = {}
         self.buffers = buffers
-        self.entry_of = rules.entry_of
+        self.entry_of: Callable[[Any], Entry] = rules.entry_of
+        if library is not None:
+            self.entries |= {key: entry for key, (entry, _) in library.items()}
+            self.entry_of = lambda kind: _kept_entry(kind, library)
+
+
+def _kept_entry(kind: Any, library: dict[int, tuple[Entry, Any]]) -> Entry:
+    entry = rules.entry_of(kind)
+    if code.module_of(kind) != code.MAIN and rules.is_of_module(kind):
+        library[identity(kind)] = entry, kind
+    return entry
 
 
 class Tracker:
@@ -83,6 +96,7 @@ class Tracker:
         """There was one thread at the last look, so what was seen then is what the next operation begins with."""
         self._touched: set[str] = set()
         """Names whose state was another since the last report, and those that are gone."""
+        self._library: dict[int, tuple[Entry, Any]] = {}
         self._calm = Calm(everybodys(names), names)
         self._order: list[Any] = []
         """All names, the interpreter's own too, as they were at the last look."""
@@ -123,7 +137,7 @@ class Tracker:
                 names = visible & only
                 gone = [name for name in only if name in before and name not in visible]
                 self._calm.evict(only)
-            return self._compare(names, gone, now, Around(self._names, memory))
+            return self._compare(names, gone, now, Around(self._names, memory, self._library))
         finally:
             pages.close()
             self._kept = memory.kept
