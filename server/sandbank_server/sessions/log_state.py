@@ -32,8 +32,8 @@ class LogState:
         """Whose sandbox counts so; 0 for the first one's."""
         self.last_loss: list[str] = []
         """The operations of the newest loss of state, so that a recovery that was never saved can still be told."""
-        self.origin_count = 0
-        """The execution count of the state that the session's interpreter began with."""
+        self.origin, self.origin_count = "", 0
+        """The checkpoint that the session's interpreter began with, empty for none, and its execution count."""
         self.coverage = Coverage()
         self._saved_ends: dict[str, tuple[str, _Operation.State, _Operation.Outcome]] = {}
         """Operations that a checkpoint has the effects of, although nobody was told their end: how they ended."""
@@ -222,13 +222,13 @@ class LogState:
         self.generation, self.replacements, self.transaction_changes = generation, 0, 0
 
     def _mark_reset(self) -> None:
-        self.origin_count = 0
+        self.origin, self.origin_count = "", 0
         self.coverage.go_back("", self._finished)
         for entry in self._entries.values():
             entry.before_reset = True
 
     def _go_back(self, checkpoint_id: str, execution_count: int) -> None:
-        self.origin_count = execution_count
+        self.origin, self.origin_count = checkpoint_id, execution_count
         self.coverage.go_back(checkpoint_id, self._finished)
         self._files.go_back(checkpoint_id)
         self._files_from = self._finished

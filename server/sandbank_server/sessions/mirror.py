@@ -179,7 +179,7 @@ class Mirror:
     def _count_after(self, message: runner_pb2.InterpreterReplaced) -> int | None:
         name = message.restored_operation_id
         if not name:
-            return None if message.state_lost else 0
+            return None if message.state_lost else self._log.origin_count
         if self._log.get(name) is None:
             raise RunnerViolation("restored to an operation that was never submitted")
         return self._log.operation(name).execution_count

@@ -69,7 +69,7 @@ class SandboxSide(SessionCore):
             journal_operations=limits.journal_operations,
             queue_limit=limits.operation_queue,
             snapshots_disabled=self.record.snapshots_disabled,
-            snapshot_history=self.record.snapshot_history,
+            snapshot_history=self._snapshot_history(),
             workspace_copy_bytes=limits.workspace_copy_bytes,
             preview_chars=limits.preview_chars,
             change_count=limits.change_count,
@@ -82,6 +82,11 @@ class SandboxSide(SessionCore):
             raise SandboxLostBeforeStartError(
                 "the sandbox was lost; nothing was run", retry_delay=0.1
             ) from error
+
+    def _snapshot_history(self) -> int:
+        """Under SYNCHRONOUS each state has its snapshot before the next operation begins, or a death would cost it."""
+        synchronous = self.record.checkpoint_policy == session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS
+        return max(self.record.snapshot_history, int(synchronous and not self.record.snapshots_disabled))
 
     def adopt(self, link: RunnerLink) -> None:
         """Go on, over a new link, with the sandbox that serves this session already.

@@ -26,7 +26,7 @@ from sandbank_server.sessions.cursor import Cursor
 from sandbank_server.sessions.operation_log import OperationLog
 from sandbank_server.sessions.ports import SessionServices
 from sandbank_server.sessions.restore_report import report_of
-from sandbank_server.sessions.session_recovery import SessionRecovery
+from sandbank_server.sessions.session_way_back import SessionWayBack
 from sandbank_server.sessions.submission import Submission
 
 _State = session_pb2.Session
@@ -44,7 +44,7 @@ _TRIES = 3
 _NAMES_SHOWN = 20
 
 
-class SessionHibernation(SessionRecovery):
+class SessionHibernation(SessionWayBack):
     """A session that can do without a sandbox."""
 
     def __init__(

@@ -93,6 +93,7 @@ class SessionRestoring(SessionSaving):
     async def _load(
         self, link: RunnerLink, record: CheckpointRecord, manifest: Manifest, *, allow_lost: bool
     ) -> dict[str, Any]:
+        known = self.operations.log.get(manifest.operation) is not None  # it may be another session's
         return await load_state(
             link,
             self._library.chunks,
@@ -100,6 +101,7 @@ class SessionRestoring(SessionSaving):
             manifest,
             allow_lost=allow_lost,
             checkpoint_id=record.checkpoint_id,
+            operation_id=manifest.operation if known else "",
         )
 
     def _restored(self, record: CheckpointRecord) -> None:

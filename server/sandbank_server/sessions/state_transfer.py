@@ -139,9 +139,11 @@ async def load_state(
     allow_lost: bool,
     dry_run: bool = False,
     checkpoint_id: str = "",
+    operation_id: str = "",
 ) -> dict[str, Any]:
     """Have a session's state replaced by a checkpoint's, all or nothing; return what the loader says of it.
 
+    ``operation_id``: the newest of this session's operations that it has the effects of, empty for none.
     :class:`CheckpointIncompatibleError`, :class:`TooLargeError` where it does not fit beside what is there,
     :class:`SessionBusyError` where the sandbox goes, CheckpointCorruptError and what the store raises.
     """
@@ -150,7 +152,7 @@ async def load_state(
             restore = runner_pb2.Restore(
                 token=token,
                 timeout=Duration(seconds=STATE_SECONDS),
-                operation_id=manifest.operation,
+                operation_id=operation_id,
                 execution_count=manifest.execution_count,
                 dry_run=dry_run,
             )
