@@ -19,6 +19,8 @@ from tests.sandboxes import kill_sandbox
 from tests.server_process import ServerProcess
 
 MEGABYTE = 1 << 20
+BUFFERS_BYTES = 96 * MEGABYTE
+"""What gRPC may take from a fast client before anybody asks for it, and as much again for the allocator's sake."""
 JSON = state_pb2.VALUE_FORMAT_JSON
 
 
@@ -69,16 +71,17 @@ def pass_through(server: ServerProcess, session: Session, file: Path, value_form
 def test_memory_of_the_control_plane_stays_flat(
     session: Session, server: ServerProcess, tmp_path: Path
 ) -> None:
-    """48 MB pass through it, out and in, and it holds a few of them at a time."""
+    """192 MB pass through it, out and in; what it holds of them is what lies in buffers."""
+    if server.runtime == "docker":
+        pytest.skip("a sandbox of `slim` does not hold as much; a larger one does in the long suite")
     file = tmp_path / "x.json"
-    session.run("x = 'w' * 8_000_000")
-    for _ in range(2):  # what is needed for any value is there then
-        pass_through(server, session, file, "json")
-    session.run("x = 'x' * 48_000_000")
+    session.run("x = 'w' * 16_000_000")
+    pass_through(server, session, file, "json")  # what is needed for any value is there then
+    session.run("x = 'x' * 192_000_000")
     out, back = pass_through(server, session, file, "json")
-    assert file.stat().st_size == 48_000_002
-    assert session.run("x == y and len(y)").value == 48_000_000
-    assert max(out, back) < 32 * MEGABYTE, (out, back)
+    assert file.stat().st_size == 192_000_002
+    assert session.run("x == y and len(y)").value == 192_000_000
+    assert max(out, back) < BUFFERS_BYTES, (out, back)
 
 
 @pytest.mark.long
@@ -93,14 +96,14 @@ def test_a_table_of_a_gigabyte_passes(client: Client, server: ServerProcess, tmp
         before = forget_peak(server)
         session.export_variable("x", file)
         assert file.stat().st_size > 1 << 30
-        assert memory_of(server, "VmHWM") - before < 40 * MEGABYTE
+        assert memory_of(server, "VmHWM") - before < BUFFERS_BYTES
         total = session.run("int(x['d'][-1].as_py())").value
     with client.session(template=template) as other:
         before = forget_peak(server)
         change = other.import_variable("y", file)
         assert change is not None
         assert (change.type_name, change.size_bytes > 1 << 30) == ("pyarrow.lib.Table", True)
-        assert memory_of(server, "VmHWM") - before < 40 * MEGABYTE
+        assert memory_of(server, "VmHWM") - before < BUFFERS_BYTES
         assert other.run("[y.num_rows, int(y['d'][-1].as_py())]").value == [32 << 20, total]
 
 
