@@ -10,8 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from sandbank.v1 import execution_pb2, session_pb2
+from sandbank_server.blobs.directory import DirectoryBlobs
 from sandbank_server.catalog.base import SessionRecord
 from sandbank_server.catalog.sql import SqlCatalog
+from sandbank_server.checkpoints.library import CheckpointLibrary
 from sandbank_server.errors import SandboxLostBeforeStartError, StoreUnavailableError
 from sandbank_server.runners.link import RunnerLink
 from sandbank_server.sessions.creation import NewSession
@@ -185,6 +187,14 @@ class World:
         self.pool = MemoryPool(directory / "s")
         self.catalog = FragileCatalog(f"sqlite:///{directory / 'catalog.sqlite3'}")
         self.observed = Observed()
+        self.library: CheckpointLibrary | None = None
+        self._blobs: DirectoryBlobs | None = None
+        self.manager = self._make_manager()
+
+    def keep_checkpoints(self) -> None:
+        """Have a library, in a directory; before anything else is done."""
+        self._blobs = DirectoryBlobs(self.directory / "checkpoints")
+        self.library = CheckpointLibrary(self._blobs, self.catalog, self.clock)
         self.manager = self._make_manager()
 
     def _make_manager(self) -> SessionManager:
@@ -196,6 +206,7 @@ class World:
                 ids=self.ids,
                 observer=self.observed,
                 log_directory=str(self.directory / "operations"),
+                library=self.library,
                 limits=self.limits,
             )
         )
@@ -269,6 +280,8 @@ class World:
         await self.manager.close()
         await self.pool.close()
         await self.catalog.close()
+        if self._blobs is not None:
+            await self._blobs.close()
         left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         assert not left, left
 
@@ -291,7 +304,7 @@ def check_session(session: Session, pool: MemoryPool) -> None:
     sandbox_id = session.record.sandbox_id
     if session.record.state in (State.STATE_ACTIVE, State.STATE_IDLE):
         assert pool.states[sandbox_id] == "confirmed", (sandbox_id, pool.states)
-    if session.record.state == State.STATE_CRASHED:
+    if session.record.state in (State.STATE_CRASHED, State.STATE_HIBERNATED):
         assert sandbox_id == ""
 
 

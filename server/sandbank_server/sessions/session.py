@@ -222,11 +222,14 @@ class Session(SessionHibernation):
             self._keeper.used(now)
         record = self.record
         unused = now - record.last_active_time
+        too_long = unused >= record.idle_timeout and not self._changing.locked()
         if now >= record.expire_time:
             await self.terminate("its lifetime is over")
-        elif unused >= record.idle_timeout and not self._changing.locked():
-            await self._idle_for_too_long()
+        elif too_long and self._ends_when_unused():
+            await self.terminate("it was idle for too long")
         else:
+            if too_long:
+                self.hibernate_in_background()
             idle_after = self._services.limits.idle_after
             if record.state == _State.STATE_ACTIVE and unused.total_seconds() >= idle_after:
                 self._keeper.change(state=_State.STATE_IDLE)
@@ -234,14 +237,9 @@ class Session(SessionHibernation):
             if self._keeper.dirty:
                 await self._keeper.save()
 
-    async def _idle_for_too_long(self) -> None:
+    def _ends_when_unused(self) -> bool:
         hibernated = self._keeper.state == _State.STATE_HIBERNATED
-        if hibernated or self.record.idle_action == session_pb2.IDLE_ACTION_HIBERNATE:
-            self.hibernate_in_background()
-            if self._keeper.dirty:
-                await self._keeper.save()
-        else:
-            await self.terminate("it was idle for too long")
+        return not hibernated and self.record.idle_action != session_pb2.IDLE_ACTION_HIBERNATE
 
     async def detach(self) -> None:
         """Let go of everything without ending anything: the control plane stops."""
