@@ -24,7 +24,14 @@ from tests.fakes.api_acts import BreakAfter, FakeError, HoldAfter, Refuse, refus
 from tests.fakes.api_interact import Conversation
 from tests.fakes.api_state import StateAnswers
 
-STREAMS_OUT = (rpc.EXECUTE, rpc.WATCH_OPERATION, rpc.DOWNLOAD_FILE, rpc.WATCH_POOL, rpc.WATCH_SESSION)
+STREAMS_OUT = (
+    rpc.EXECUTE,
+    rpc.WATCH_OPERATION,
+    rpc.DOWNLOAD_FILE,
+    rpc.EXPORT_VARIABLE,
+    rpc.WATCH_POOL,
+    rpc.WATCH_SESSION,
+)
 
 
 def events_of(
@@ -89,7 +96,7 @@ class FakeServer(StateAnswers):
             make, behaviour = grpc.unary_stream_rpc_method_handler, self._stream
         elif method is rpc.INTERACT:
             make, behaviour = grpc.stream_stream_rpc_method_handler, self._stream
-        elif method is rpc.UPLOAD_FILE:
+        elif method in (rpc.UPLOAD_FILE, rpc.IMPORT_VARIABLE):
             make, behaviour = grpc.stream_unary_rpc_method_handler, self._unary
         else:
             make, behaviour = grpc.unary_unary_rpc_method_handler, self._unary

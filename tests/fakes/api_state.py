@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -13,6 +14,7 @@ from sandbank.v1.transaction_pb2 import Transaction
 
 from tests.fakes.api_acts import FakeError, Refuse
 
+ARROW = "application/vnd.apache.arrow.stream"
 _PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 
 
@@ -110,6 +112,10 @@ class StateAnswers:
         if request.name not in self.variables:
             raise FakeError(Refuse(grpc.StatusCode.NOT_FOUND, "VARIABLE_NOT_FOUND"))
         value = self.variables[request.name]
+        if request.format == state_pb2.VALUE_FORMAT_ARROW and isinstance(value, bytes):
+            return state_pb2.GetVariableResponse(
+                variable=self._variable(request.name), data=value, mime_type=ARROW
+            )
         mime_type, data = "text/plain", repr(value)
         if request.format == state_pb2.VALUE_FORMAT_JSON:
             try:
@@ -156,8 +162,35 @@ class StateAnswers:
         self.variables[request.name] = value
         return state_pb2.SetVariableResponse(change=variable_pb2.VariableChange(name=request.name))
 
+    def ExportVariable(
+        self, request: state_pb2.ExportVariableRequest
+    ) -> Iterator[state_pb2.ExportVariableResponse]:
+        if request.name not in self.variables:
+            raise FakeError(Refuse(grpc.StatusCode.NOT_FOUND, "VARIABLE_NOT_FOUND"))
+        value = self.variables[request.name]
+        data = value if isinstance(value, bytes) else json.dumps(value).encode()
+        header = state_pb2.ExportVariableHeader(
+            variable=self._variable(request.name),
+            mime_type=ARROW if isinstance(value, bytes) else "application/json",
+            as_of=variable_pb2.AsOf(operation_id="op-last"),
+        )
+        yield state_pb2.ExportVariableResponse(header=header)
+        for at in range(0, len(data), 1000):
+            yield state_pb2.ExportVariableResponse(chunk=data[at : at + 1000])
+
+    def ImportVariable(
+        self, requests: list[state_pb2.ImportVariableRequest]
+    ) -> state_pb2.ImportVariableResponse:
+        header = requests[0].header
+        data = b"".join(request.chunk for request in requests[1:])
+        is_json = header.format == state_pb2.VALUE_FORMAT_JSON
+        self.variables[header.name] = json.loads(data) if is_json else data
+        return state_pb2.ImportVariableResponse(
+            change=variable_pb2.VariableChange(name=header.name, kind="KIND_ADDED")
+        )
+
     def _variable(self, name: str) -> variable_pb2.Variable:
         value = self.variables[name]
         return variable_pb2.Variable(
-            name=name, type_name=type(value).__name__, preview=repr(value), size_bytes=28
+            name=name, type_name=type(value).__name__, preview=repr(value)[:200], size_bytes=28
         )

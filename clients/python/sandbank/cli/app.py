@@ -17,13 +17,14 @@ from sandbank.cli import (
     session_state,  # noqa: F401 - adds its commands to those of `sessions`
     sessions,
     transactions,
+    variables,
 )
 from sandbank.cli.command import USAGE, command
 
 SERVER_MODULE = "sandbank_server.cli"
 SERVER_COMMANDS = ("serve", "config", "templates", "drain", "health")
 _CLIENT_COMMANDS = frozenset(
-    {"run", "exec", "repl", "sessions", "transaction", "checkpoints", "pool", "files", "info"}
+    {"run", "exec", "repl", "sessions", "transaction", "checkpoints", "pool", "files", "variables", "info"}
 )
 
 HELP = """Run untrusted Python in hardened containers.
@@ -56,6 +57,7 @@ def build_app(arguments: Sequence[str] = ()) -> typer.Typer:
     app.add_typer(checkpoints.app, name="checkpoints")
     app.add_typer(pool.app, name="pool")
     app.add_typer(files.app, name="files")
+    app.add_typer(variables.app, name="variables")
     asked = next((argument for argument in arguments if not argument.startswith("-")), "")
     if asked not in _CLIENT_COMMANDS:
         _add_server(app)

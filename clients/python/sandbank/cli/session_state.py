@@ -40,7 +40,7 @@ def _operations(cli: Cli, session: SessionId) -> None:
     cli.out.print(table(("OPERATION", "N", "STATE", "OUTCOME", "STARTED", "TRANSACTION"), rows))
 
 
-def _vars(
+def show_variables(
     cli: Cli,
     session: SessionId,
     prefix: Annotated[str, typer.Argument(metavar="[PREFIX]", help="Only names that begin so.")] = "",
@@ -56,7 +56,7 @@ def _vars(
     cli.out.print(table(("NAME", "TYPE", "SIZE", "VALUE"), rows))
 
 
-def _get(
+def read_variable(
     cli: Cli,
     session: SessionId,
     name: Annotated[str, typer.Argument(metavar="NAME", help="The variable's name.")],
@@ -92,8 +92,8 @@ def _hibernate(cli: Cli, session: SessionId) -> None:
 
 for _name, _function in (
     ("operations", _operations),
-    ("vars", _vars),
-    ("get", _get),
+    ("vars", show_variables),
+    ("get", read_variable),
     ("rewind", _rewind),
     ("hibernate", _hibernate),
 ):
