@@ -20,6 +20,7 @@ from tests.benchmarks.containers import engine_rate
 from tests.benchmarks.kernel import kernel
 from tests.benchmarks.memory import pss_bytes, sandbox_pss_bytes
 from tests.benchmarks.report import Figure, Report, Times, timed
+from tests.benchmarks.state import MEMORY, restart, state
 from tests.benchmarks.transactions import transactions
 from tests.benchmarks.two_hops import REQUEST, STREAM, UNARY, two_hops
 from tests.raw_api import Api, connected
@@ -304,6 +305,20 @@ def rollbacks(report: Report) -> None:
         transactions(report, server)
 
 
+def states(report: Report) -> None:
+    """Checkpoints, restores, and what comes back when something dies."""
+    sizes = ("--min-ready", "slim=0,data=2", "--max-total", "slim=1,data=6")
+    with running(*sizes, SANDBANK_TEMPLATES__DATA__MEMORY=MEMORY) as server:
+        state(report, server)
+
+
+def restarts(report: Report) -> None:
+    """The control plane killed while a hundred sessions are open."""
+    sizes = ("--min-ready", f"slim={READY},data=0", "--max-total", "slim=200,data=1")
+    with running(*sizes) as server:
+        restart(report, server, READY)
+
+
 def main() -> int:
     """Measure everything; figures decide nothing, so the exit code is 0 unless something broke."""
     report = Report()
@@ -311,6 +326,8 @@ def main() -> int:
         "warm": lambda: warm(report),
         "data-memory": lambda: data_memory(report),
         "transactions": lambda: rollbacks(report),
+        "state": lambda: states(report),
+        "restart": lambda: restarts(report),
         "many": lambda: many_sessions(report),
         "refill": lambda: refill(report, slim_image()),
     }

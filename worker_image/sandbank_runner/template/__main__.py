@@ -39,8 +39,10 @@ def main() -> NoReturn:
     import sandbank_runner.files.helper
     import sandbank_runner.files.keeper
     import sandbank_runner.interpreter  # noqa: F401 - a fork finds them imported
+    from sandbank_runner.interpreter.checkpoints import preloaded
 
     failed, milliseconds = preload(config.preload)
+    preloaded.remember()
     freeze()
     if config.mode == "local":
         # From here on the end of the channel tells, and leaves time to clean up.

@@ -32,10 +32,12 @@ _TEMPLATE = """
 import os, signal, socket, sys
 from sandbank_runner.channel import Channel
 from sandbank_runner.interpreter import main
+from sandbank_runner.interpreter.checkpoints import preloaded
 from sandbank_runner.walls.process_flags import adopt_orphans
 adopt_orphans()
 for name in sys.argv[1:]:
     __import__(name)
+preloaded.remember()
 channel = Channel(socket.socket(fileno=3))
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 while True:

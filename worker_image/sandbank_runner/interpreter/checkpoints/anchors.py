@@ -51,15 +51,13 @@ Place = tuple[str, str]
 class Anchors:
     """The anchors of one session, as they are at this moment."""
 
-    __slots__ = ("_places", "containers", "names", "stream_kinds", "streams")
+    __slots__ = ("_namespaces", "_places", "containers", "names", "stream_kinds", "streams")
 
     def __init__(self, names: dict[str, Any]) -> None:
         self.names = names
         self.containers: dict[int, Place] = {identity(names): (MAIN, "")}
-        """Dictionaries and lists, by identity."""
-        for name, module in list(_modules.items()):
-            if type(name) is str and name != MAIN and issubclass(type(module), _Module):
-                self.containers.setdefault(identity(_module_names(module)), (name, ""))
+        """Dictionaries and lists but those of modules, by identity."""
+        self._namespaces: dict[int, Place] | None = None
         self.containers[identity(_modules)] = ("sys", "modules")
         for name in ("path", "argv", "meta_path", "path_hooks", "path_importer_cache"):
             value = sys.__dict__.get(name)
@@ -81,6 +79,26 @@ class Anchors:
         }
         """Their types, by identity."""
         self._places: dict[int, Place | None] = {}
+
+    def container(self, value: Any) -> Place | None:
+        """Return the place of a container that the process has of its own, None for any other.
+
+        Of all modules only the one that is meant is looked at: a fork pays for every page that it touches.
+        """
+        place = self.containers.get(identity(value))
+        if place is not None or type(value) is not dict or _first_key(value) != "__name__":
+            return place
+        name = value["__name__"]
+        module = _modules.get(name) if type(name) is str else None
+        if issubclass(type(module), _Module) and _module_names(module) is value:
+            return name, ""
+        if self._namespaces is None:
+            self._namespaces = {
+                identity(_module_names(module)): (name, "")
+                for name, module in list(_modules.items())
+                if type(name) is str and issubclass(type(module), _Module)
+            }
+        return self._namespaces.get(identity(value))
 
     def place_of(self, value: Any) -> Place | None:
         """Return where a class or function can be imported from, None where it cannot be."""
@@ -105,6 +123,13 @@ class Anchors:
         for part in name.split("."):
             found = _member(found, part)
         return (module, name) if found is value else None
+
+
+def _first_key(value: dict[Any, Any]) -> str:
+    """Return the first key, which in a module's dictionary is its name's; nobody's ``__eq__`` is asked."""
+    for key in value:
+        return key if type(key) is str else ""
+    return ""
 
 
 def _class_names(kind: Any) -> tuple[Any, Any]:

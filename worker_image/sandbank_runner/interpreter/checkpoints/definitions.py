@@ -87,7 +87,7 @@ class Definitions:
             if getattr(function, option, None):
                 own[option] = getattr(function, option)
         state = (own, function.__dict__, [(cell, _contents(cell)) for cell in fresh])
-        names = self._anchors.containers.get(identity(function.__globals__))
+        names = self._anchors.container(function.__globals__)
         where: Any = function.__globals__ if names is None else self._place(names)
         arguments = (function.__code__, where, function.__name__, cells)
         return rebuild.make_function, arguments, state, None, None, rebuild.fill_function

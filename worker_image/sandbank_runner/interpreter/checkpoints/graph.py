@@ -7,11 +7,11 @@ walk from another variable ends: it is needed, not shared.
 
 from __future__ import annotations
 
-import sys
 import types
 from collections.abc import Mapping
 from typing import Any, Final
 
+from sandbank_runner.interpreter.checkpoints import preloaded
 from sandbank_runner.interpreter.checkpoints.anchors import Anchors
 from sandbank_runner.interpreter.checkpoints.edges import (
     ARRAY,
@@ -30,9 +30,7 @@ from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
 
-_Function, _Module = types.FunctionType, types.ModuleType
-_modules = sys.modules
-_module_names: Any = vars(types.ModuleType)["__dict__"].__get__
+_Function = types.FunctionType
 _LEAVES: Final = frozenset([ATOM, MODULE])
 _FOREIGN: Final = frozenset([COLUMNS, WEAK, OTHER])
 _MEMORIES: Final = frozenset([ARRAY, MEMORY])
@@ -60,6 +58,8 @@ class Graph:
         """Variables with objects whose pickling may run code of the user's or of libraries."""
         self.anchored: set[str] = set()
         """Variables with a container that is an anchor."""
+        self.nameless: set[str] = set()
+        """Variables that lead to a class no variable is bound to: of a change in that one no variable is told."""
         self.owners: dict[int, str] = {}
         """Whose an object that can change is."""
         self.looked_at: dict[int, int] = {}
@@ -71,7 +71,7 @@ class Graph:
         self._alive: list[list[Any]] = []
         """What was made for the walk: were it freed, another object could get its identity."""
         self._kinds = Kinds()
-        self._everybodys: frozenset[int] | None = None
+        self._everybodys: dict[int, Any] | None = None
         for name, value in variables.items():
             if self.is_definition(value):
                 self.definitions.setdefault(identity(value), name)
@@ -86,9 +86,9 @@ class Graph:
             if owner is not None:
                 self._join(name, owner)
 
-    def has_weak(self, name: str) -> bool:
-        """Tell whether a variable refers weakly to something."""
-        return any(each == name for each, _ in self._weak)
+    def refers_weakly(self, name: str) -> bool:
+        """Tell whether a variable refers weakly to something that is not its own."""
+        return any(each == name and self.owners.get(identity(other)) != name for each, other in self._weak)
 
     def is_definition(self, value: Any) -> bool:
         """Tell whether a value is a function or class that can only be saved by what it is made of."""
@@ -106,7 +106,7 @@ class Graph:
         self.uses[root] = set()
         count = size = 0
         waiting = [self.variables[root]]
-        kinds, containers = self._kinds, self.anchors.containers
+        kinds, container = self._kinds, self.anchors.container
         while waiting:
             part = waiting.pop()
             category = kinds.of(part)
@@ -123,7 +123,7 @@ class Graph:
             if category == ARRAY and held:
                 self._alive.append(held)
             elif type(part) is _Function:
-                held = [each for each in held if identity(each) not in containers]
+                held = [each for each in held if container(each) is None]
             waiting += held
             size += len(held)
         self.counts[root] = count
@@ -142,6 +142,8 @@ class Graph:
             self.foreign.add(root)
             if category in _SINGLE and not is_root and self._is_everybodys(key):
                 return False
+        if category == DEFINITION and not is_root and type(part) is not _Function:
+            self.nameless.add(root)
         owner = self.owners.get(key)
         if owner is not None:
             if owner != root:
@@ -163,7 +165,7 @@ class Graph:
             if definition != root:
                 self.uses[root].add(definition)
             return definition != root
-        if key in anchors.containers:
+        if key in anchors.containers or (type(part) is dict and anchors.container(part) is not None):
             self.anchored.add(root)
             return True
         return key in anchors.streams
@@ -184,11 +186,7 @@ class Graph:
     def _is_everybodys(self, key: int) -> bool:
         """Tell whether an object is what a module has by a name: it does not belong to who refers to it."""
         if self._everybodys is None:
-            found: set[int] = set()
-            for module in list(_modules.values()):  # multiprocessing gives __main__ another name, too
-                if issubclass(type(module), _Module) and _module_names(module) is not self.anchors.names:
-                    found.update(map(identity, list(_module_names(module).values())))
-            self._everybodys = frozenset(found)
+            self._everybodys = preloaded.objects(self.anchors.names)
         return key in self._everybodys
 
     def _find(self, name: str) -> str:

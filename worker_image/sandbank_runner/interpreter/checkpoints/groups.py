@@ -46,7 +46,7 @@ class Groups:
         for name in sorted(group.uses | base.uses_of(group.id)):
             if name in self._homes:
                 self._say(self._homes[name])
-        if base.keeps(group, saver.lost):
+        if self._graph.nameless.isdisjoint(group.names) and base.keeps(group, saver.lost):
             saver.took(group, base.lost_in(group.id))
             self._connection.say("group", id=group.id, kept=True)
             return

@@ -9,12 +9,11 @@ import _pickle
 from collections.abc import Container, Iterable
 from typing import Any, Final
 
-from sandbank_runner.interpreter.checkpoints.anchors import Place
+from sandbank_runner.interpreter.checkpoints.anchors import Anchors
 from sandbank_runner.interpreter.checkpoints.arrays import SMALL_BYTES
 from sandbank_runner.interpreter.checkpoints.chunks import Chunk, Sink, Store, TooLarge
 from sandbank_runner.interpreter.checkpoints.graph import Graph
 from sandbank_runner.interpreter.checkpoints.rules import PROTOCOL, Rules
-from sandbank_runner.interpreter.reading.kinds import identity
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
@@ -46,7 +45,7 @@ class Unit:
         self._store = store
         self._rules = Rules(graph, frozenset(names), lost, saved, self._add_buffer)
         anchored = any(name in graph.anchored for name in names)
-        self._pickler = (_AnchoringPickler if anchored else _Pickler)(self, graph.anchors.containers)
+        self._pickler = (_AnchoringPickler if anchored else _Pickler)(self, graph.anchors)
 
     @property
     def uses(self) -> set[str]:
@@ -103,10 +102,10 @@ class Unit:
 class _Pickler(_pickle.Pickler):
     """Asks the rules about everything but builtin containers and atoms."""
 
-    def __init__(self, unit: Unit, containers: dict[int, Place]) -> None:
+    def __init__(self, unit: Unit, anchors: Anchors) -> None:
         super().__init__(unit, PROTOCOL, buffer_callback=unit.take_out_of_band)
         self.reducer_override = unit.reduce  # type: ignore[method-assign]
-        self._containers = containers
+        self._container = anchors.container
 
 
 class _AnchoringPickler(_Pickler):
@@ -114,4 +113,4 @@ class _AnchoringPickler(_Pickler):
 
     def persistent_id(self, value: Any) -> Any:
         """Name a container that every process has."""
-        return self._containers.get(identity(value))
+        return self._container(value)

@@ -57,8 +57,8 @@ def _entry_of(kind: Any) -> Entry:
     rule, sharing = rules.entry_of(kind)
     if ndarray is not None and derives(kind, genuine("numpy", "dtype")):
         return rule, PLAIN  # equal ones may be one object, or several
-    if sharing == MUTABLE and _is_reduced_by_library(kind):
-        return foreign.a_reduced, MUTABLE
+    if _is_reduced_by_library(kind):
+        return foreign.a_reduced, sharing
     return (_unknown if rule is foreign.an_opaque else rule), sharing
 
 

@@ -16,9 +16,9 @@ from sandbank_runner.interpreter.checkpoints.frames import Broken, Connection
 from sandbank_runner.interpreter.checkpoints.graph import Graph
 from sandbank_runner.interpreter.checkpoints.groups import Groups
 from sandbank_runner.interpreter.checkpoints.ledger import Ledger
-from sandbank_runner.interpreter.checkpoints.packages import packages_of
 from sandbank_runner.interpreter.checkpoints.patience import Watch
 from sandbank_runner.interpreter.checkpoints.pickling import DEPTH
+from sandbank_runner.interpreter.checkpoints.preloaded import packages
 from sandbank_runner.interpreter.checkpoints.saving import Saver
 from sandbank_runner.interpreter.checkpoints.surroundings import Surroundings, is_saved
 from sandbank_runner.interpreter.checkpoints.tree import Tree
@@ -84,7 +84,7 @@ class _Writer:
             "manifest",
             ambient=state,
             python=PYTHON,
-            packages=packages_of(),
+            packages=packages(),
             execution_count=self._surroundings.execution_count,
         )
         self._send(self._needed(), tree)

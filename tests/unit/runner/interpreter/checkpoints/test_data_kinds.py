@@ -54,5 +54,5 @@ def test_lost(start: Start, plane: Plane, libraries: Template):
         assert reason in manifest.lost[name_of(kind, "v")]
         assert reason in loaded.lost[name_of(kind, "v")]
         assert {name_of(kind, "before"), name_of(kind, "after")} <= manifest.exact
-    there = {kind: ("", "'v' not in globals() and after[0] is before") for kind in DATA_LOST}
+    there = dict.fromkeys(DATA_LOST, ("", "'v' not in globals() and after[0] is before"))
     assert restored.ok(looking(there)).json == []

@@ -89,6 +89,19 @@ def test_instances_follow_their_class(
     )
 
 
+def test_a_class_without_a_name_is_looked_at_each_time(
+    interpreter: Interpreter, plane: Plane, start: Callable[..., Interpreter]
+):
+    """What changes in a class that only a subclass or an instance leads to is no variable's change, and is saved."""
+    interpreter.ok("class K:\n    n = []\nold = K()\nclass K(K): ...")
+    plane.checkpoint(interpreter, "one")
+    interpreter.ok("type(old).n.append(1)")
+    second = plane.checkpoint(interpreter, "two")
+    restored = start()
+    assert plane.load(restored, second).ok
+    assert restored.ok("K.n, old.n is K.n").text == "([1], True)"
+
+
 def test_a_checkpoint_that_failed_counts_for_nothing(interpreter: Interpreter, plane: Plane):
     """What changed before it is saved by the next one."""
     interpreter.ok("a = [1] * 100; b = [2] * 100")
