@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _pickle
 import sys
 import warnings
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from sandbank_runner.interpreter.checkpoints.anchors import Anchors
 from sandbank_runner.interpreter.checkpoints.chunks import Chunk, Store, TooLarge
 from sandbank_runner.interpreter.checkpoints.graph import Graph
 from sandbank_runner.interpreter.checkpoints.pickling import DEPTH, Unit
+from sandbank_runner.interpreter.checkpoints.rules import PROTOCOL
 from sandbank_runner.interpreter.checkpoints.unsavable import brief
 from sandbank_runner.interpreter.reading.patience import TookTooLong
 from sandbank_runner.interpreter.sealed import seal
@@ -34,6 +36,29 @@ class _Nothing(Store):
         return []
 
 
+class _NotPlain(Exception):
+    """There is more in a value than builtin containers and atoms."""
+
+
+class _PlainPickler(_pickle.Pickler):
+    """Pickles plain data in no time; of anything else it knows at once that it is none."""
+
+    def __init__(self) -> None:
+        super().__init__(self, PROTOCOL)
+        self._bytes = 0
+
+    def write(self, data: Any) -> int:
+        """Count a piece of the pickle."""
+        self._bytes += len(data)
+        if self._bytes > BYTES:
+            raise TooLarge
+        return len(data)
+
+    def reducer_override(self, _value: Any) -> Any:
+        """Refuse: it is asked about nothing that is plain."""
+        raise _NotPlain
+
+
 class _All:
     def __contains__(self, _: object) -> bool:
         return True
@@ -49,9 +74,12 @@ class Attempts:
         self._lost: dict[str, str] = {}
         """Definitions that cannot be saved, and why."""
         self._tried: set[str] = set()
+        self._plain: set[str] = set()
 
     def runs_code(self, name: str) -> bool:
         """Tell whether the attempt may run code of the user's. Itself it runs none."""
+        if self._is_plain(name):
+            return False
         graph = self._graph()
         seen: set[str] = set()
         waiting = [name]
@@ -69,6 +97,8 @@ class Attempts:
 
     def reason(self, name: str) -> str:
         """Return why a variable cannot be saved; "" where it can."""
+        if name in self._plain:
+            return ""
         graph = self._graph()
         self._tried.add(name)
         if name not in graph.uses:
@@ -76,13 +106,25 @@ class Attempts:
         for needed in sorted(graph.uses[name] - self._tried):
             self.reason(needed)
         names = [name]
-        if graph.has_weak(name):
+        if graph.refers_weakly(name):
             graph.walk_all()
             names = next(part for part in graph.components() if name in part)
         reason = self._dump(Unit(graph, names, self._lost, _All(), _Nothing(), BYTES), graph.variables[name])
         if reason:
             self._lost[name] = reason
         return reason
+
+    def _is_plain(self, name: str) -> bool:
+        """Tell whether a variable is plain data, which can be saved."""
+        self._allow_depth()
+        try:
+            _PlainPickler().dump(self._variables[name])
+        except TookTooLong:
+            raise
+        except BaseException:
+            return False
+        self._plain.add(name)
+        return True
 
     def _dump(self, unit: Unit, value: Any) -> str:
         try:
@@ -97,10 +139,13 @@ class Attempts:
             return brief(error)
         return ""
 
+    def _allow_depth(self) -> None:
+        if _getlimit() < DEPTH:
+            _setlimit(DEPTH)
+
     def _graph(self) -> Graph:
         if self._known is None:
             warnings.simplefilter("ignore")
-            if _getlimit() < DEPTH:
-                _setlimit(DEPTH)
+            self._allow_depth()
             self._known = Graph(self._variables, Anchors(self._names))
         return self._known

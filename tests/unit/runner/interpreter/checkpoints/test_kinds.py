@@ -9,6 +9,13 @@ import pytest
 from tests.unit.runner.interpreter.checkpoints.plane import Plane
 from tests.unit.runner.interpreter.checkpoints.zoo import EXACT, LOST
 from tests.unit.runner.interpreter.harness import Interpreter
+from tests.unit.runner.interpreter.reading.harness import listing
+
+
+def listed(interpreter: Interpreter) -> dict[str, str | None]:
+    """Return why each variable could not be saved, as a listing finds out by trying; "" where it could."""
+    found = listing(interpreter, private=True, limit=1000).items
+    return {name: item["unsavable"] for name, item in found.items()}
 
 
 @pytest.mark.parametrize(("make", "holds"), EXACT.values(), ids=EXACT)
@@ -24,6 +31,7 @@ def test_exact(
     interpreter.ok(make)
     assert interpreter.ok(f"bool({holds})").text == "True"
     manifest = plane.checkpoint(interpreter, digests=True)
+    assert set(listed(interpreter).values()) <= {""}
     verified = plane.load(start(workspace=interpreter.workspace), manifest, verify=True)
     assert verified.ok, verified
     assert verified.said["differing"] == []
@@ -41,6 +49,7 @@ def test_lost(
     interpreter.ok(f"before = [1]\n{make}\nafter = [before]")
     manifest = plane.checkpoint(interpreter)
     assert reason in manifest.lost["v"]
+    assert {name: said for name, said in listed(interpreter).items() if said} == manifest.lost
     assert {"before", "after"} <= manifest.exact
     restored = start()
     loaded = plane.load(restored, manifest)
