@@ -63,11 +63,8 @@ class Submission:
 
     @property
     def report_changes(self) -> bool:
-        """Whether its changes of variables are reported: where it asks for that.
-
-        Not by default so far: a report looks at all that the session holds, each time, which large states would feel.
-        """
-        return self.request.report_changes
+        """Whether its changes of variables are reported: unless it says that they are not wanted."""
+        return self.request.report_changes or not self.request.HasField("report_changes")
 
     def digest(self) -> str:
         """Return what decides whether a repeated id is a repeated request: all but how the call is bound.
@@ -85,7 +82,7 @@ class Submission:
             request.ClearField("tx_policy")
         if isolation == transaction_pb2.ISOLATION_PROCESS:
             request.ClearField("isolation")
-        if not self.report_changes:
+        if self.report_changes:
             request.ClearField("report_changes")
         return hashlib.blake2b(request.SerializeToString(deterministic=True), digest_size=16).hexdigest()
 

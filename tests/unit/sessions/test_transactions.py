@@ -212,7 +212,7 @@ async def test_the_request_covers_the_policy(made: World) -> None:
     for fields in (
         {"tx_policy": transaction_pb2.TX_POLICY_NONE},
         {"isolation": transaction_pb2.ISOLATION_PROCESS},
-        {"report_changes": False},
+        {"report_changes": True},
     ):
         assert await collect(await session.execute(submission(session.session_id, "op", **fields)))
     for fields in (
@@ -222,7 +222,7 @@ async def test_the_request_covers_the_policy(made: World) -> None:
         {"include_files": True},
         {"allow_input": True},
         {"transaction_id": "tx-1"},
-        {"report_changes": True},
+        {"report_changes": False},
     ):
         with pytest.raises(OperationIdReusedError):
             await session.execute(submission(session.session_id, "op", **fields))
