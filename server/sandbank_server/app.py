@@ -20,6 +20,7 @@ from sandbank_server.catalog.sql import SqlCatalog
 from sandbank_server.checkpoints.library import CheckpointLibrary
 from sandbank_server.checkpoints.places import open_blobs
 from sandbank_server.clock import SystemClock
+from sandbank_server.collecting import Collecting
 from sandbank_server.config import Settings
 from sandbank_server.errors import DomainError
 from sandbank_server.grpc_api.binding import bind
@@ -143,7 +144,8 @@ class App:
                 limits=session_limits(settings),
             )
         )
-        self._collecting: asyncio.Task[None] | None = None
+        every = settings.checkpoints.collect_every.total_seconds()
+        self._collecting = Collecting(self.library, every, settings.data_dir)
         self._gate = DrainGate()
         self.server = self._make_server(ids, PageTokens(instance.identity.secret))
         for template in settings.templates:
@@ -247,7 +249,7 @@ class App:
         leases = await self.pools.start(claims)
         await self.sessions.adopt(records, leases)
         self.sessions.start()
-        self._collecting = asyncio.create_task(self._collect(), name="collect checkpoints")
+        self._collecting.start()
         if settings.metrics_listen:
             port = await self._metrics_server.start(settings.metrics_listen)
             _log.info("metrics", port=port)
@@ -279,22 +281,9 @@ class App:
         await self.close()
         return left
 
-    async def _collect(self) -> None:
-        """Remove content that no checkpoint needs, now and then."""
-        while True:
-            await asyncio.sleep(self.settings.checkpoints.collect_every.total_seconds())
-            try:
-                done = await self.library.collect()
-            except DomainError as error:
-                _log.warning("checkpoints could not be collected", reason=error.message)
-            else:
-                _log.info("checkpoints collected", chunks=done.chunks, freed_bytes=done.freed_bytes)
-
     async def close(self) -> None:
         """Let go of everything; what runs in sandboxes runs on."""
-        if self._collecting is not None:
-            self._collecting.cancel()
-            await asyncio.gather(self._collecting, return_exceptions=True)
+        await self._collecting.close()
         await self._pool_health.close()
         await self.sessions.close()
         await self.pools.close()

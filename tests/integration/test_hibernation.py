@@ -254,6 +254,16 @@ def test_a_hibernated_session_outlives_the_control_plane(server: ServerProcess) 
         delete(api, session_id)
 
 
+def test_deleting_the_checkpoint_that_a_session_sleeps_on_wakes_it(api: Api, session_id: str) -> None:
+    """Its state is not deleted with it; asleep again, it has another one."""
+    run(api, session_id, "x = 1")
+    slept = hibernate(api, session_id)
+    api.state.DeleteCheckpoint(state_pb2.DeleteCheckpointRequest(checkpoint_id=slept.latest_checkpoint_id))
+    assert get(api, session_id).generation == slept.generation + 1
+    assert hibernate(api, session_id).latest_checkpoint_id != slept.latest_checkpoint_id
+    assert text(api, session_id, "x") == "1"
+
+
 def test_a_session_that_is_deleted_while_it_sleeps_stays_ended(api: Api, session_id: str) -> None:
     """Its operations can be read; using it does not wake it."""
     run(api, session_id, "x = 1")

@@ -7,7 +7,7 @@ crash in between leaves blobs that no row refers to, and :meth:`CheckpointLibrar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sandbank_server.blobs.base import BlobNotFoundError, BlobStore, BlobStoreError
@@ -42,6 +42,8 @@ class CheckpointLibrary:
         self._catalog = catalog
         self._clock = clock
         self._collecting = asyncio.Lock()
+        self.needed: Callable[[str], Iterable[str]] = lambda _tenant: ()
+        """Names the checkpoints that a tenant's sessions would be brought back from, should they need to be."""
 
     async def keep(self, record: CheckpointRecord, manifest: Manifest) -> None:
         """Make a checkpoint durable, whose chunks are. RequestIdReusedError."""
@@ -99,10 +101,16 @@ class CheckpointLibrary:
             raise _unavailable() from error
 
     async def thin_out(self, tenant: str, session_id: str, keep: int) -> None:
-        """Delete a session's automatic checkpoints but the newest ``keep``; those that a client made stay."""
+        """Delete a session's automatic checkpoints but the newest ``keep``; those that a client made stay.
+
+        So do those that some session would be brought back from.
+        """
         automatic = [record for record in await self.list(tenant, session_id, _PAGE) if record.automatic]
-        for record in automatic[keep:]:
-            await self.delete(tenant, record.checkpoint_id)
+        if len(automatic) > keep:
+            needed = set(self.needed(tenant))
+            for record in automatic[keep:]:
+                if record.checkpoint_id not in needed:
+                    await self.delete(tenant, record.checkpoint_id)
 
     async def collect(self, grace_seconds: float = GRACE_SECONDS) -> Collected:
         """Remove what no checkpoint refers to, of all tenants, if it is older than the grace.

@@ -136,7 +136,9 @@ class StateService(CodeMethods, ValueMethods):
         self, request: state_pb2.DeleteCheckpointRequest, call: CallContext
     ) -> state_pb2.DeleteCheckpointResponse:
         """Forget a checkpoint."""
-        await self._library.delete(call.tenant, check.check_id(request.checkpoint_id, "checkpoint_id"))
+        checkpoint_id = check.check_id(request.checkpoint_id, "checkpoint_id")
+        await self._sessions.wake_from(call.tenant, checkpoint_id)
+        await self._library.delete(call.tenant, checkpoint_id)
         return state_pb2.DeleteCheckpointResponse()
 
     async def _whole(self, record: CheckpointRecord) -> checkpoint_pb2.Checkpoint:

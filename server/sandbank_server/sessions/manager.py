@@ -54,6 +54,8 @@ class SessionManager:
         self._factory = SessionFactory(self._services, self._logs)
         self._tasks: list[asyncio.Task[None]] = []
         self._draining = False
+        if services.library is not None:
+            services.library.needed = self._needed_checkpoints
 
     # Life.
 
@@ -173,6 +175,20 @@ class SessionManager:
 
     def _ended(self, tenant: str, session_id: str) -> None:
         self._sessions.pop((tenant, session_id), None)
+
+    def _needed_checkpoints(self, tenant: str) -> list[str]:
+        return [
+            session.record.latest_checkpoint_id
+            for session in self._sessions.values()
+            if session.record.tenant == tenant and not session.ended
+        ]
+
+    async def wake_from(self, tenant: str, checkpoint_id: str) -> None:
+        """Wake the sessions that sleep on a checkpoint: it is to be deleted. Raises what waking raises."""
+        for session in list(self._sessions.values()):
+            record = session.record
+            if (record.tenant, record.latest_checkpoint_id) == (tenant, checkpoint_id):
+                await session.wake()
 
     def live_states(self) -> list[int]:
         """Return the state of every session that has not ended."""
@@ -365,6 +381,8 @@ class SessionManager:
                 kept = timedelta(seconds=self._services.limits.readable_after_end)
                 for key in await catalog.purge_sessions(clock.now() - kept):
                     self._logs.remove(*key)
+                    if self._services.library is not None:
+                        await self._services.library.thin_out(*key, keep=0)
                 if not swept:
                     await self._sweep(started)
                     swept = True

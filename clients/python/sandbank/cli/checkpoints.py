@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sandbank.cli.command import Cli, command
+from sandbank.cli.command import USAGE, AsJson, Cli, command
 from sandbank.cli.tables import age, details, enum_name, moment, size, span, table
 from sandbank.cli.terminal import plain
 from sandbank.v1 import checkpoint_pb2
@@ -102,6 +105,29 @@ def _delete(cli: Cli, checkpoint_ids: Annotated[list[str], typer.Argument(metava
             client.delete_checkpoint(checkpoint_id)
 
 
+def _gc(
+    data_dir: Annotated[Path | None, typer.Option(help="Of the server. [SANDBANK_DATA_DIR]")] = None,
+    timeout: Annotated[float, typer.Option(help="How many seconds to wait for a server that runs.")] = 600.0,
+    as_json: AsJson = False,
+) -> None:
+    """Remove content that no checkpoint needs and that is over an hour old; for operators, on the server's machine.
+
+    A server that runs does it when asked, and by itself every `checkpoints.collect_every`.
+    """
+    try:
+        server = importlib.import_module("sandbank_server.cli.collect")
+    except ModuleNotFoundError as error:
+        if error.name != "sandbank_server":
+            raise
+        typer.echo("`sandbank checkpoints gc` needs the server, which is not installed here.", err=True)
+        raise typer.Exit(USAGE) from None
+    done = server.collect_checkpoints(data_dir, timeout)
+    if as_json:
+        typer.echo(json.dumps({key: done[key] for key in ("manifests", "chunks", "freed_bytes")}))
+    else:
+        typer.echo(f"removed {done['chunks']} chunks, {size(done['freed_bytes'])}")
+
+
 def _variables(checkpoint: checkpoint_pb2.Checkpoint) -> dict[str, tuple[object, ...]]:
     return {
         each.name: (each.type_name, each.size_bytes, each.fidelity, each.reason)
@@ -168,3 +194,4 @@ command(app, "list")(_list)
 command(app, "show")(_show)
 command(app, "diff")(_diff)
 command(app, "delete")(_delete)
+app.command("gc")(_gc)
