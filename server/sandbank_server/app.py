@@ -324,6 +324,7 @@ def session_limits(settings: Settings) -> SessionLimits:
         readable_after_end=limits.readable_after_end.total_seconds(),
         keep_automatic=settings.checkpoints.keep_automatic,
         checkpoint_core_share=settings.checkpoints.core_share,
+        recovery_patience=settings.checkpoints.recovery_wait.total_seconds(),
         workspace_copy_bytes=limits.workspace_copy_bytes,
         preview_chars=limits.preview_chars,
         change_count=limits.change_count,

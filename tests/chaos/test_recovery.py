@@ -214,7 +214,10 @@ def test_a_fork_that_crashes_goes_back_to_what_it_was_made_of(client: Client) ->
         session.run("n += 1")
         (fork,) = session.fork()
         with fork:
-            for options in ({"on_failure": "rollback"}, {}):  # with a snapshot of what it began with, and without
+            for options in (
+                {"on_failure": "rollback"},
+                {},
+            ):  # with a snapshot of what it began with, and without
                 died = fork.run("import os; os._exit(1)", check=False, **options).operation
                 assert died.state == Operation.STATE_CRASHED
                 assert [each.preview for each in fork.variables("n")] == ["2"]

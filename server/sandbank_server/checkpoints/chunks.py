@@ -6,10 +6,12 @@ Names are checked when a chunk comes, because who sends it is hostile, and when 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Final
 
+import structlog
 import zstandard
 
 from sandbank_server.blobs.base import BlobNotFoundError, BlobStore, BlobStoreError
@@ -17,6 +19,8 @@ from sandbank_server.errors import CheckpointCorruptError, StoreUnavailableError
 
 CHUNK_BYTES: Final = 1 << 20
 """The largest chunk; all but the last of a piece of state have this size."""
+
+_log = structlog.get_logger("sandbank.checkpoints")
 
 _LEVEL: Final = 1
 _SAMPLE_BYTES: Final = 32 * 1024
@@ -30,6 +34,10 @@ _READ_AHEAD: Final = 8
 
 class WrongChunkError(Exception):
     """The bytes are not those that the name promises."""
+
+
+class _Damaged(Exception):
+    """What is kept is not what its name says."""
 
 
 def name_of(data: bytes) -> str:
@@ -62,7 +70,23 @@ class ChunkStore:
         return sum(map(len, packed.values()))
 
     async def get(self, tenant: str, name: str) -> bytes:
-        """Return a chunk. :class:`CheckpointCorruptError` where it is missing or damaged."""
+        """Return a chunk. :class:`CheckpointCorruptError` where it is missing or damaged.
+
+        A damaged one is removed: else the next checkpoint with these bytes would be taken to have them.
+        """
+        try:
+            return await self._read(tenant, name)
+        except _Damaged:
+            pass
+        try:
+            return await self._read(tenant, name)  # a disk may err once
+        except _Damaged as error:
+            _log.error("a damaged chunk is removed", tenant=tenant, chunk=name)
+            with contextlib.suppress(BlobStoreError):
+                await self._blobs.delete([_key(tenant, name)])
+            raise _corrupt(name) from error
+
+    async def _read(self, tenant: str, name: str) -> bytes:
         try:
             data = await self._blobs.get(_key(tenant, name))
         except BlobNotFoundError:
@@ -104,15 +128,15 @@ def _pack(name: str, data: bytes) -> bytes:
 
 def _unpack(name: str, packed: bytes) -> bytes:
     kind, body = packed[:1], packed[1:]
-    try:
-        if kind == _COMPRESSED:
+    if kind == _COMPRESSED:
+        try:
             body = zstandard.ZstdDecompressor().decompress(body, max_output_size=CHUNK_BYTES)
-        elif kind != _STORED:
-            raise _corrupt(name)
-    except zstandard.ZstdError:
-        raise _corrupt(name) from None
+        except zstandard.ZstdError:
+            raise _Damaged(name) from None
+    elif kind != _STORED:
+        raise _Damaged(name)
     if name_of(body) != name:
-        raise _corrupt(name)
+        raise _Damaged(name)
     return body
 
 

@@ -83,6 +83,9 @@ async def take_in(
     hello = await stream.header("writer")
     named = hello.get("base")
     base = await find_base(named) if isinstance(named, str) and named else None
+    there = set() if base is None else {name for name, _ in base.chunks()}
+    if base is not None and await store.lacking(tenant, list(there)):
+        base, there = None, set()  # what is kept of it could not be had from the writer
     await stream.send_header(
         {"type": "begin", "known": base is not None, "skip": list(skip), "digests": digests}
     )
@@ -91,7 +94,7 @@ async def take_in(
         await stream.send_header({"type": "known_ends"})
     manifest = await _describe(stream, ManifestBuilder(base))
     lengths = dict(manifest.chunks())
-    lacking = await store.lacking(tenant, list(lengths))
+    lacking = await store.lacking(tenant, [name for name in lengths if name not in there])
     for first in range(0, len(lacking), _NAMES_AT_ONCE):
         await stream.send_header({"type": "need", "chunks": lacking[first : first + _NAMES_AT_ONCE]})
     await stream.send_header({"type": "needed"})

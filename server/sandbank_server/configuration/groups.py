@@ -156,6 +156,10 @@ class Checkpoints(BaseModel):
     collect_every: Duration = Field(
         default=timedelta(hours=1), description="How often content that no checkpoint needs is removed."
     )
+    recovery_wait: Duration = Field(
+        default=timedelta(minutes=2),
+        description="How long a recovery waits for a store, or a pool, that cannot be reached.",
+    )
 
     @model_validator(mode="after")
     def _a_place(self) -> Self:

@@ -164,10 +164,11 @@ class SandboxSide(SessionCore):
             _log.error("the sandbox broke the protocol", reason=str(link.error), **self._keeper.names())
             self.sandbox_lost("the sandbox broke the protocol and was destroyed")
         else:
-            self._tasks.start(self._reattach(link), "reattach")
+            self._tasks.start(self._reattach(link, self.record.sandbox_id), "reattach")
 
-    async def _reattach(self, old: RunnerLink) -> None:
-        sandbox_id = self.record.sandbox_id
+    async def _reattach(self, old: RunnerLink, sandbox_id: str) -> None:
+        if self.record.sandbox_id != sandbox_id:
+            return  # by the time that this begins its death may have been told otherwise
         if not self._breaks.note():
             self.sandbox_lost("its supervisor hung up again and again, and was destroyed")
             return

@@ -59,6 +59,8 @@ class SessionRecovery(SessionRestoring):
 
     def sandbox_lost(self, reason: str) -> None:
         """See :class:`SandboxSide`. With a checkpoint, and the policy for it, the session goes on from there."""
+        if self._recovering is not None and not self._recovering.done() and not self.record.sandbox_id:
+            return
         checkpoint_id = self.record.latest_checkpoint_id
         if self._keeper.state in WITHOUT_SANDBOX or not (checkpoint_id and self._services.library):
             super().sandbox_lost(reason)
