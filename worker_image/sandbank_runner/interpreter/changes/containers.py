@@ -8,7 +8,7 @@ from itertools import islice
 from types import CellType, MappingProxyType
 from typing import Any, Final
 
-from sandbank_runner.interpreter.changes import atoms, placing
+from sandbank_runner.interpreter.changes import atoms, code, placing
 from sandbank_runner.interpreter.changes.limits import LARGE
 from sandbank_runner.interpreter.changes.walk import MUTABLE, PLAIN, SHARED, Entry, Place, Walk
 from sandbank_runner.interpreter.reading.kinds import identity
@@ -171,6 +171,8 @@ def a_cell(walk: Walk, value: Any, _kind: Any) -> None:
         walk.tokens.append("empty cell")
         return
     walk.tokens.append("cell")
+    if not code.is_class(type(content)):  # such as methods that call super() have
+        walk.mutable.append(identity(value))
     walk.stack.append(content)
 
 
