@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from sandbank.v1 import execution_pb2, transaction_pb2
@@ -70,6 +70,8 @@ class ScriptedSupervisor:
         self.on_open: Callable[[Wire], None] = lambda _wire: None
         self.files: Callable[[Wire], asyncio.Future[None]] | None = None
         """Serves a FILES connection, once it is open."""
+        self.state: Callable[[Wire], Awaitable[None]] | None = None
+        """Speaks on a STATE connection, once it is open."""
         self.opens = True
         """Whether it opens transactions that are asked for."""
         self.holds: set[str] = set()
@@ -246,6 +248,11 @@ class ScriptedSupervisor:
         if opened.open.purpose == runner_pb2.PURPOSE_FILES:
             if self.files is not None:
                 await self.files(wire)
+            await wire.reader.read()
+            return
+        if opened.open.purpose == runner_pb2.PURPOSE_STATE:
+            if self.state is not None:
+                await self.state(wire)
             await wire.reader.read()
             return
         self.wires.append(wire)

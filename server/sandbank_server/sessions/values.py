@@ -99,7 +99,7 @@ class SessionValues:
             await stream.send_header({"type": "end"})
 
         async def settle(asked: asyncio.Future[runner_pb2.Reply]) -> None:
-            result = (await asked).state
+            result = (await asyncio.shield(asked)).state
             changes.append(check_change(result.change, target.name))
             if not target.transaction_id:  # else it is a change when that is committed
                 await session.changed_outside()
@@ -120,6 +120,8 @@ class SessionValues:
                     await converse(asked, send(stream))
                     await session.go_through(settling)
         except (LinkClosed, RequestFailed, RunnerViolation, TimeoutError, OSError) as error:
+            if session.ended:
+                await session.usable()  # which says so
             raise _not_bound(error, target, all_sent=sent.is_set()) from error
         return changes[0]
 
@@ -151,6 +153,8 @@ class SessionValues:
                     header = await converse(asked, self._begin(stream, name))
                     yield header, _pieces(stream, asked, max_bytes)
         except (LinkClosed, RequestFailed, RunnerViolation, TimeoutError, OSError) as error:
+            if session.ended:
+                await session.usable()  # which says so
             raise _not_sent(error, name, max_bytes) from error
 
     async def _begin(self, stream: StateStream, name: str) -> state_pb2.ExportVariableHeader:
