@@ -16,6 +16,7 @@ from sandbank import Client
 from sandbank.v1 import execution_pb2, session_pb2
 
 from tests.benchmarks import interact, load
+from tests.benchmarks.changes import changes
 from tests.benchmarks.containers import engine_rate
 from tests.benchmarks.kernel import kernel
 from tests.benchmarks.memory import pss_bytes, sandbox_pss_bytes
@@ -312,6 +313,13 @@ def states(report: Report) -> None:
         state(report, server)
 
 
+def reports(report: Report) -> None:
+    """What reports of changed variables cost."""
+    sizes = ("--min-ready", "slim=2,data=1", "--max-total", "slim=6,data=3")
+    with running(*sizes, SANDBANK_TEMPLATES__DATA__MEMORY="6GiB") as server:
+        changes(report, server)
+
+
 def restarts(report: Report) -> None:
     """The control plane killed while a hundred sessions are open."""
     sizes = ("--min-ready", f"slim={READY},data=0", "--max-total", "slim=200,data=1")
@@ -326,6 +334,7 @@ def main() -> int:
         "warm": lambda: warm(report),
         "data-memory": lambda: data_memory(report),
         "transactions": lambda: rollbacks(report),
+        "changes": lambda: reports(report),
         "state": lambda: states(report),
         "restart": lambda: restarts(report),
         "many": lambda: many_sessions(report),
