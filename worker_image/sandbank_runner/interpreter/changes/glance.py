@@ -110,11 +110,12 @@ def _some(pointers: Pointers, which: list[bool]) -> Pointers:
 class Glance:
     """What is remembered of some variables."""
 
-    __slots__ = ("groups", "names")
+    __slots__ = ("_values", "groups", "names")
 
     def __init__(self, names: Sequence[str], groups: list[Group]) -> None:
         self.names = names
         self.groups = groups
+        self._values: itemgetter[Any] | None = itemgetter(*names) if len(names) > 1 else None
 
     @property
     def size(self) -> int:
@@ -138,7 +139,10 @@ class Glance:
 
     def _differing(self, names: Mapping[str, Any]) -> set[int]:
         inputs: list[list[Any]] = [[] for _ in self.groups]
-        inputs[0] = list(map(names.get, self.names, repeat(_MISSING)))
+        try:
+            inputs[0] = list(self._values(names)) if self._values is not None else [names[self.names[0]]]
+        except KeyError:
+            inputs[0] = [names.get(name, _MISSING) for name in self.names]
         for group, objects in zip(self.groups, inputs, strict=True):
             parts, gone = group.differing(objects)
             if gone:

@@ -105,13 +105,16 @@ class Tracker:
         self._gone: set[str] = set()
         """Names that were deleted since the last look, and perhaps bound again."""
 
-    def look(self) -> set[str]:
-        """Take the states of all variables; return the names that have changed since the last look."""
-        return {each.name for each in self._look(None)}
+    def look(self, *, alone: bool | None = None) -> set[str]:
+        """Take the states of all variables; return the names that have changed since the last look.
+
+        ``alone``: whether there is no other thread, for who knows it already.
+        """
+        return {each.name for each in self._look(None, is_alone() if alone is None else alone)}
 
     def look_at(self, names: Iterable[str]) -> None:
         """Take the states of some variables: others are being changed at this moment."""
-        self._look(frozenset(names))
+        self._look(frozenset(names), is_alone())
 
     def report(self) -> list[Difference]:
         """Return what is different from the last report, as far as it was looked at, by name."""
@@ -120,8 +123,7 @@ class Tracker:
         self._told = self._seen
         return found
 
-    def _look(self, only: frozenset[str] | None) -> list[Difference]:
-        alone = is_alone()
+    def _look(self, only: frozenset[str] | None, alone: bool) -> list[Difference]:
         pages = Pages(usable=self._was_alone)
         self._was_alone = alone
         memory = Memory(self._kept, pages, alone=alone)
