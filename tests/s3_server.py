@@ -16,13 +16,17 @@ import boto3
 
 
 class Line:
-    """Passes connections on to a port of loopback, until it is cut."""
+    """Passes connections on to a port of loopback, until it is cut or blocked."""
 
     def __init__(self, target: int) -> None:
         self._target = target
         self._loop = asyncio.new_event_loop()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._open = asyncio.Event()
+        self._open.set()
+        self.waiting = threading.Event()
+        """Set once something waits for a blocked line."""
         self._thread = threading.Thread(target=self._loop.run_forever, name="line")
         self._thread.start()
         self.port = 0
@@ -35,6 +39,11 @@ class Line:
     def mend(self) -> None:
         """Let connections through."""
         self._do(self._mend())
+
+    def block(self) -> None:
+        """Keep what is sent, either way, until the line is mended."""
+        self.waiting.clear()
+        self._loop.call_soon_threadsafe(self._open.clear)
 
     def close(self) -> None:
         """End."""
@@ -54,6 +63,9 @@ class Line:
             writer.transport.abort()
 
     async def _mend(self) -> None:
+        self._open.set()
+        if self._server is not None:
+            return
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -63,7 +75,7 @@ class Line:
             onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", self._target)
             self._writers.add(onward_writer)
             try:
-                await asyncio.gather(_pump(reader, onward_writer), _pump(onward_reader, writer))
+                await asyncio.gather(self._pump(reader, onward_writer), self._pump(onward_reader, writer))
             finally:
                 self._writers.discard(onward_writer)
                 onward_writer.transport.abort()
@@ -73,12 +85,14 @@ class Line:
             self._writers.discard(writer)
             writer.transport.abort()
 
-
-async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            if not self._open.is_set():
+                self.waiting.set()
+                await self._open.wait()
+            writer.write(data)
+            await writer.drain()
+        writer.close()
 
 
 @contextmanager

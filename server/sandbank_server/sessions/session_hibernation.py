@@ -168,6 +168,7 @@ class SessionHibernation(SessionWayBack):
         Several callers wait for one and the same. Raises what the pool and a restore raise; the session stays
         hibernated then, and the next use tries again.
         """
+        await super().wake()
         await self._open.wait()
         while self._keeper.state == _HIBERNATED:
             if self._waking is None or self._waking.done():

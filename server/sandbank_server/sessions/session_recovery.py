@@ -127,12 +127,13 @@ class SessionRecovery(SessionRestoring):
 
     async def follow(self, submission: Submission) -> Cursor:
         """See :meth:`SessionUse.follow`; what comes while the session is being recovered waits for that."""
-        await self._wait_for_recovery()
+        await SessionRecovery.wake(self)
         cursor = await super().follow(submission)
         self._used_since = True
         return cursor
 
-    async def _wait_for_recovery(self) -> None:
+    async def wake(self) -> None:
+        """Return once the session is recovered, where it is being that; after a while in any case."""
         if self._recovering is not None and not self._recovering.done():
             await asyncio.wait({self._recovering}, timeout=_WAIT_SECONDS)
 
@@ -200,7 +201,8 @@ class SessionRecovery(SessionRestoring):
         lost = [name for name in log.kept_effects() if name not in has]
         gone = log.gone_with(lost)
         files = dict.fromkeys((*gone.files, *log.uploads_missing_in(checkpoint_id)))
-        return Loss(lost, gone.variables, list(files), gone.more)
+        variables = dict.fromkeys((*gone.variables, *log.sets_missing_in(checkpoint_id)))
+        return Loss(lost, list(variables), list(files), gone.more)
 
     def _tell(self, work: _Work, loss: Loss) -> None:
         seconds = self._services.clock.monotonic() - work.began
@@ -212,6 +214,7 @@ class SessionRecovery(SessionRestoring):
         if not kept:
             log = self.operations.log
             lost = log.lose_effects()
+            loss += Loss(variables=log.sets_missing_in(""))
             loss = loss + self._loss_of(lost, [*log.gone_with(lost).files, *log.lose_files()])
         work.recovery.from_checkpoint_id = ""
         self._tell(work, loss)
