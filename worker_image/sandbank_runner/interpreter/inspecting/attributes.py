@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 from sandbank_runner.interpreter.changes.instances import dictionary_of
@@ -14,6 +15,8 @@ from sandbank_runner.interpreter.sealed import seal
 seal(globals())
 
 MISSING: Final = object()
+NAMES: Final = 100_000
+"""Names of one object that are looked at."""
 
 FUNCTION: Final = "function"
 CLASS: Final = "class"
@@ -72,15 +75,17 @@ def is_property(value: object) -> bool:
     return any(identity(ancestor) in _PROPERTIES for ancestor in mro_of(type(value)))
 
 
-def own_names(value: object) -> dict[str, Any]:
-    """Return what an object holds by name itself; {} where that cannot be seen from outside."""
+def own(value: object) -> Any:
+    """Return the dictionary, or view of one, of what an object holds by name itself; {} where that cannot be seen."""
     kind = type(value)
-    if issubclass(kind, _Module):
-        return _plain(_module_names(value))
     if issubclass(kind, type):
-        return dict(contents_of(value))
-    read = dictionary_of(kind)
-    return {} if read is None else _plain(read(value))
+        return contents_of(value)
+    if issubclass(kind, _Module):
+        found = _module_names(value)
+    else:
+        read = dictionary_of(kind)
+        found = None if read is None else read(value)
+    return found if type(found) is dict else {}
 
 
 def lookup(value: object, name: str) -> Any:
@@ -93,7 +98,7 @@ def lookup(value: object, name: str) -> Any:
                 if found is not MISSING:
                     return found
         else:
-            found = own_names(value).get(name, MISSING)
+            found = own(value).get(name, MISSING)
             if found is not MISSING:
                 return found
     for ancestor in mro_of(kind):
@@ -116,7 +121,7 @@ def bound(value: object, name: str) -> Any:
         return found.__func__
     if kind is classmethod:
         return _Method(found.__func__, value.kind if type(value) is Made else value)
-    if name in own_names(value) and not is_class(value):
+    if not is_class(value) and type(value) is not Made and name in own(value):
         return found
     if kind is _Function:
         return found if is_class(value) else _Method(found, value)
@@ -125,11 +130,11 @@ def bound(value: object, name: str) -> Any:
     return found
 
 
-def all_names(value: object) -> Iterator[str]:
+def all_names(value: object) -> Iterator[Any]:
     """Yield the names of all attributes that can be seen without asking; some more than once."""
     kind = value.kind if type(value) is Made else type(value)
     if type(value) is not Made:
-        yield from own_names(value)
+        yield from islice(own(value), NAMES)
         if issubclass(kind, _Module):
             return
     classes = mro_of(value) if issubclass(kind, type) else mro_of(kind)
@@ -140,10 +145,3 @@ def all_names(value: object) -> Iterator[str]:
 def has_method(value: object, name: str) -> bool:
     """Tell whether a value's class defines a method."""
     return lookup(Made(type(value)), name) is not MISSING
-
-
-def _plain(names: Any) -> dict[str, Any]:
-    """Return a dictionary's str items."""
-    if not issubclass(type(names), dict):
-        return {}
-    return {name: part for name, part in list(dict.items(names)) if type(name) is str}

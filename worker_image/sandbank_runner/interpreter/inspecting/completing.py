@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import keyword
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from sandbank_runner.interpreter.inspecting import places
@@ -18,17 +17,17 @@ from sandbank_runner.interpreter.inspecting.attributes import (
     Made,
     all_names,
     bound,
-    has_method,
     is_property,
     kind_word,
     lookup,
 )
 from sandbank_runner.interpreter.inspecting.budget import Budget
+from sandbank_runner.interpreter.inspecting.files import files_in
+from sandbank_runner.interpreter.inspecting.keys import between_quotes, ending, known_keys
 from sandbank_runner.interpreter.inspecting.modules import loaded, modules_in
 from sandbank_runner.interpreter.inspecting.places import Place, place_of
 from sandbank_runner.interpreter.inspecting.resolving import Resolver
 from sandbank_runner.interpreter.inspecting.signatures import keyword_names, signature_text
-from sandbank_runner.interpreter.reading.kinds import genuine
 from sandbank_runner.interpreter.reading.reader import is_shown
 from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.text import sendable
@@ -40,9 +39,7 @@ MATCHES: Final = 1000
 SIGNED: Final = 200
 """How many of them are told with a signature."""
 _CHARACTERS: Final = 1000
-_KEYS: Final = 10_000
-"""Keys of one object that are looked at."""
-_PARAMETER, _KEY, _KEYWORD = "param", "key", "keyword"
+_PARAMETER, _KEY, _KEYWORD, _PATH = "param", "key", "keyword", "path"
 _builtins = vars(builtins)
 _keywords = (*keyword.kwlist, "match", "case")
 _ATOMS: Final = (str, int, bool, float, type(None))
@@ -98,10 +95,11 @@ class _Completer:
             case places.KEYS:
                 return self._keys(place)
             case places.MODULES:
-                found = self._budget_free(modules_in, place.of, place.prefix)
-                return [Match(name, MODULE) for name in found]
+                return [Match(name, MODULE) for name in self._modules(place.of, place.prefix)]
             case places.MEMBERS:
                 return self._members(place)
+            case places.FILES:
+                return [Match(name, _PATH) for name in files_in(place.of, place.prefix)]
             case places.WORDS:
                 return [Match(word, _KEYWORD) for word in place.bound if word.startswith(place.prefix)]
         return ()
@@ -130,17 +128,16 @@ class _Completer:
                 yield Match(f"{name}=", _PARAMETER)
 
     def _items(self, place: Place) -> Iterator[Match]:
-        ending = "" if self._after.startswith("]") else "]"
-        for key in self._known_keys(self._value(place.keyed) if place.keyed else MISSING):
+        for key in known_keys(self._value(place.keyed), self._budget) if place.keyed else ():
             if type(key) in _ATOMS:
-                yield Match(_repr(key) + ending, _KEY)
+                yield Match(_repr(key) + ending("", self._after), _KEY)
 
     def _attributes(self, value: Any, prefix: str) -> Iterator[Match]:
         if value is MISSING:
             return
         names = self._budget.call(_dir, value) if type(value) is not Made else None
         if type(names) is not list:
-            names = list(all_names(value))
+            names = all_names(value)
         chosen = {
             name for name in names if type(name) is str and name.startswith(prefix) and name.isidentifier()
         }
@@ -164,30 +161,10 @@ class _Completer:
         return Match(name, word, signature)
 
     def _keys(self, place: Place) -> Iterator[Match]:
-        begins = [key for key in self._known_keys(self._value(place.of)) if type(key) is str]
-        for key in begins:
-            said = _said(key, place)
+        for key in known_keys(self._value(place.of), self._budget):
+            said = between_quotes(key, place) if type(key) is str else None
             if said is not None and said.startswith(place.prefix):
-                yield Match(said + self._ending(place.quote), _KEY)
-
-    def _ending(self, quote: str) -> str:
-        if self._after.startswith(quote):
-            return ""
-        return quote if self._after.startswith("]") else quote + "]"
-
-    def _known_keys(self, value: Any) -> list[Any]:
-        if value is MISSING or type(value) is Made:
-            return []
-        if issubclass(type(value), dict):
-            return list(islice(dict.__iter__(value), _KEYS))
-        array = genuine("numpy", "ndarray")
-        if type(value) is array and value.dtype.names:
-            return list(value.dtype.names)
-        for method in ("_ipython_key_completions_", "keys"):
-            if has_method(value, method):
-                keys: list[Any] = self._budget.call(_listed, value, method, otherwise=[])
-                return keys
-        return []
+                yield Match(said + ending(place.quote, self._after), _KEY)
 
     def _members(self, place: Place) -> Iterator[Match]:
         module = loaded(place.of)
@@ -196,7 +173,7 @@ class _Completer:
             module = loaded(place.of)
         if module is not None:
             yield from self._attributes(module, place.prefix)
-        for name in self._budget_free(modules_in, place.of, place.prefix):
+        for name in self._modules(place.of, place.prefix):
             yield Match(name, MODULE)
         if not place.prefix:
             yield Match("*")
@@ -210,14 +187,12 @@ class _Completer:
                 return MISSING
         return self._budget.call(self._resolver.value, expression, otherwise=MISSING)
 
-    def _budget_free(self, function: Any, *arguments: Any) -> Any:
-        """Call what runs none of the user's code unless the path of modules was changed."""
-        if not self._budget.bare:
-            return self._budget.call(function, *arguments, otherwise=[])
-        try:
-            return function(*arguments)
-        except Exception:
-            return []
+    def _modules(self, package: str, prefix: str) -> list[str]:
+        """Return modules; what is found by way of the user's own finders takes the user's time."""
+        if self._budget.bare:
+            return modules_in(package, prefix, trusting=False)
+        found: list[str] = self._budget.call(modules_in, package, prefix, otherwise=[])
+        return found
 
 
 def _public_first(names: Iterable[str], prefix: str) -> list[str]:
@@ -227,21 +202,3 @@ def _public_first(names: Iterable[str], prefix: str) -> list[str]:
         return public
     private = sorted(name for name in names if name[0] == "_" and not name.startswith("__"))
     return [*public, *private, *sorted(name for name in names if name.startswith("__"))]
-
-
-def _listed(value: Any, method: str) -> list[Any]:
-    return list(islice(iter(getattr(value, method)()), _KEYS))
-
-
-def _said(key: str, place: Place) -> str | None:
-    """Return a key as it stands between the quotes; None where it cannot."""
-    quote = place.quote[0]
-    if place.raw:
-        return key if key.isprintable() and "\\" not in key and quote not in key else None
-    pieces = []
-    for character in key:
-        if character in (quote, "\\"):
-            pieces.append("\\" + character)
-        else:
-            pieces.append(character if character.isprintable() else _repr(character)[1:-1])
-    return "".join(pieces)

@@ -22,8 +22,11 @@ _modules = sys.modules
 _module_names: Any = vars(types.ModuleType)["__dict__"].__get__
 
 
-def modules_in(package: str, prefix: str) -> list[str]:
-    """Return the names of modules that begin with ``prefix``, in a package or, where that is "", at the top."""
+def modules_in(package: str, prefix: str, *, trusting: bool = True) -> list[str]:
+    """Return the names of modules that begin with ``prefix``, in a package or, where that is "", at the top.
+
+    Unless ``trusting`` no code of the user's is run: of packages only those that were imported have directories.
+    """
     found: set[str] = set()
     beginning = f"{package}.{prefix}" if package else prefix
     skip = len(package) + 1 if package else 0
@@ -32,7 +35,7 @@ def modules_in(package: str, prefix: str) -> list[str]:
             found.add(name[skip:].partition(".")[0])
     if not package:
         found.update(name for name in sys.builtin_module_names if name.startswith(prefix))
-    for path in _paths_of(package) if package else list(sys.path):
+    for path in _paths_of(package, trusting) if package else list(sys.path):
         if type(path) is str:
             found.update(_in_directory(path or ".", prefix))
     return sorted(
@@ -46,13 +49,16 @@ def loaded(name: str) -> Any:
     return found if issubclass(type(found), types.ModuleType) else None
 
 
-def _paths_of(package: str) -> list[Any]:
+def _paths_of(package: str, trusting: bool) -> list[Any]:
     """Return the directories of a package; [] where there are none."""
     module = loaded(package)
     if module is not None:
-        return list(_module_names(module).get("__path__") or ())
+        paths = _module_names(module).get("__path__")
+        return list(paths or ()) if trusting or type(paths) is list else []
+    if not trusting:
+        return []
     parent, _, _ = package.rpartition(".")
-    spec = _find_spec(package, _paths_of(parent) if parent else None)
+    spec = _find_spec(package, _paths_of(parent, trusting) if parent else None)
     return list(spec.submodule_search_locations or ()) if spec is not None else []
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import keyword
 from dataclasses import dataclass, replace
 from typing import Final
 
+from sandbank_runner.interpreter.inspecting.bindings import STARTS, bound_names, is_keyword
 from sandbank_runner.interpreter.inspecting.tokens import (
     NAME,
     NEWLINE,
@@ -27,18 +27,14 @@ MODULES: Final = "modules"
 MEMBERS: Final = "members"
 """Of a module, in ``from`` … ``import``."""
 
+FILES: Final = "files"
 WORDS: Final = "words"
 """Nothing but what is ``bound``."""
 
 _LONGEST_EXPRESSION = 2000
-_KEYWORDS = frozenset(keyword.kwlist)
-_VALUES = frozenset(["True", "False", "None"])
 _NAMING = frozenset(["def", "class", "as"])
 """What comes after these is a new name."""
-_BINDING = frozenset(["def", "class", "as", "for", "import", "global", "nonlocal", "lambda"])
-_ASSIGNING = frozenset(["=", ":=", "in"])
-_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
-_STARTS = frozenset(["(", ",", "*", "**"])
+_BEFORE_ARGUMENTS = frozenset(["(", ",", "="])
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ class Place:
     start: int
     prefix: str = ""
     of: str = ""
-    """The expression whose attributes or keys are wanted, or the module."""
+    """The expression whose attributes or keys are wanted, the module, or the directory."""
     quote: str = ""
     """Of KEYS: how the string began."""
     raw: bool = False
@@ -84,7 +80,7 @@ def place_of(code: str, cursor: int) -> Place:
         return imported
     previous = tokens[number - 1] if number else None
     if previous is None or previous.kind == NEWLINE:
-        return Place(NAMES, start, prefix, bound=_bound(code, start))
+        return Place(NAMES, start, prefix, bound=bound_names(code, start))
     if previous.text == "." and previous.kind == OPERATOR:
         of = expression_before(scan, before, number - 1)
         return Place(ATTRIBUTES, start, prefix, of) if of else Place(NOTHING, cursor)
@@ -112,7 +108,7 @@ def expression_before(scan: Scan, text: str, number: int) -> str:
         elif token.kind == STRING:
             while at > 0 and tokens[at - 1].kind == STRING:
                 at -= 1
-        elif token.kind != NUMBER and not (token.kind == NAME and not _is_keyword(token)):
+        elif token.kind != NUMBER and not (token.kind == NAME and not is_keyword(token)):
             return ""
         if at > 1 and tokens[at - 1].text == "." and tokens[at - 1].kind == OPERATOR:
             at -= 2
@@ -137,7 +133,7 @@ def called(scan: Scan, text: str) -> tuple[str, int]:
 def _among_names(scan: Scan, code: str, number: int, place: Place) -> Place:
     tokens = scan.tokens
     previous = tokens[number - 1]
-    place = replace(place, bound=_bound(code, place.start))
+    place = replace(place, bound=bound_names(code, place.start))
     if not scan.opened:
         return place
     opening = scan.opened[-1]
@@ -145,7 +141,7 @@ def _among_names(scan: Scan, code: str, number: int, place: Place) -> Place:
         if not place.prefix and _ends_operand(tokens[opening - 1]):
             return replace(place, keyed=expression_before(scan, code, opening))
         return place
-    if tokens[opening].text != "(" or previous.text not in _STARTS:
+    if tokens[opening].text != "(" or previous.text not in STARTS:
         return place
     call, bracket = called(scan, code)
     if bracket != opening:
@@ -159,7 +155,7 @@ def _among_names(scan: Scan, code: str, number: int, place: Place) -> Place:
 
 
 def _in_string(scan: Scan, before: str) -> Place:
-    """A key, where the string is the index of something; code, where it is a replacement field of an f-string."""
+    """A key, where the string is the index of something; a file, in a call; code, in a field of an f-string."""
     string = scan.string
     assert string is not None
     said = before[string.start :]
@@ -172,12 +168,15 @@ def _in_string(scan: Scan, before: str) -> Place:
     number = len(scan.tokens) - 1
     if string.prefix not in ("", "r", "u") or ("\\" in said and string.prefix != "r"):
         return Place(NOTHING, len(before))
-    if number < 2 or not scan.opened or scan.opened[-1] != number - 1 or scan.tokens[number - 1].text != "[":
-        return Place(NOTHING, len(before))
-    of = expression_before(scan, before, number - 1)
-    if not of:
-        return Place(NOTHING, len(before))
-    return Place(KEYS, string.start, said, of, string.quote, string.prefix == "r")
+    opening = scan.opened[-1] if scan.opened else -1
+    if opening >= 0 and opening == number - 1 and scan.tokens[opening].text == "[":
+        of = expression_before(scan, before, opening)
+        if of:
+            return Place(KEYS, string.start, said, of, string.quote, string.prefix == "r")
+    if called(scan, before)[0] and scan.tokens[number - 1].text in _BEFORE_ARGUMENTS:
+        directory, slash, prefix = said.rpartition("/")
+        return Place(FILES, len(before) - len(prefix), prefix, directory + slash)
+    return Place(NOTHING, len(before))
 
 
 def _field(said: str) -> str | None:
@@ -228,35 +227,7 @@ def _module(words: list[str], start: int, prefix: str) -> Place:
     return Place(MODULES, start, prefix, "".join(words[:-1]))
 
 
-def _bound(code: str, here: int) -> frozenset[str]:
-    """Return names that the code binds, but for the one that is being typed."""
-    tokens = Scan(code).tokens
-    found = set()
-    within: list[bool] = []
-    """Of each open bracket, whether parameters of a definition are in it."""
-    for number, token in enumerate(tokens):
-        before = tokens[number - 1].text if number else ""
-        if token.kind == OPERATOR and token.text in _OPENING:
-            within.append(number > 1 and tokens[number - 2].text == "def")
-        elif token.kind == OPERATOR and token.text in _CLOSING:
-            del within[-1:]
-        if token.kind != NAME or token.start == here or before == "." or _is_keyword(token):
-            continue
-        after = tokens[number + 1].text if number + 1 < len(tokens) else ""
-        if within and (within[-1] or after == "="):
-            binds = within[-1] and before in _STARTS
-        else:
-            binds = before in _BINDING or after in _ASSIGNING
-        if binds:
-            found.add(token.text)
-    return frozenset(found)
-
-
 def _ends_operand(token: Token) -> bool:
     if token.kind == OPERATOR:
         return token.text in (")", "]", "}")
-    return token.kind == STRING or (token.kind == NAME and not _is_keyword(token))
-
-
-def _is_keyword(token: Token) -> bool:
-    return token.text in _KEYWORDS and token.text not in _VALUES
+    return token.kind == STRING or (token.kind == NAME and not is_keyword(token))

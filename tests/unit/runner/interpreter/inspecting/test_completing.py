@@ -121,6 +121,23 @@ def test_modules_of_the_workspace_are_found(interpreter: Interpreter) -> None:
     assert interpreter.ok("import sys; 'charts' in sys.modules").text == "False"
 
 
+def test_files_are_found(interpreter: Interpreter) -> None:
+    """In strings that are arguments, by way of directories."""
+    (interpreter.workspace / "data" / "raw").mkdir(parents=True)
+    (interpreter.workspace / "data" / "depths.csv").touch()
+    (interpreter.workspace / "dates.txt").touch()
+    assert complete(interpreter, "open('da|") == ["open('data/", "open('dates.txt"]
+    assert complete(interpreter, "open('data/|") == ["open('data/depths.csv", "open('data/raw/"]
+    assert complete(interpreter, "open('nowhere/|") == []
+    assert complete(interpreter, "x = 'da|") == []
+
+
+def test_objects_with_many_attributes_take_no_longer(interpreter: Interpreter) -> None:
+    """Nobody copies what they hold for each of them."""
+    interpreter.ok("class K: pass\nk = K()\nk.__dict__.update({f'name{n:06}': n for n in range(100_000)})")
+    assert len(complete(interpreter, "k.name|")) == 1000
+
+
 def test_libraries_are_completed(rich: Interpreter) -> None:
     """Columns as attributes and as keys, functions of C."""
     rich.ok(
