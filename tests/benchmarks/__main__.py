@@ -308,8 +308,9 @@ def rollbacks(report: Report) -> None:
 
 def states(report: Report) -> None:
     """Checkpoints, restores, and what comes back when something dies."""
-    sizes = ("--min-ready", "slim=0,data=2", "--max-total", "slim=1,data=6")
-    with running(*sizes, SANDBANK_TEMPLATES__DATA__MEMORY=MEMORY) as server:
+    sizes = ("--min-ready", "slim=3,data=2", "--max-total", "slim=6,data=6")
+    memory = {f"SANDBANK_TEMPLATES__{name.upper()}__MEMORY": size for name, size in MEMORY.items()}
+    with running(*sizes, **memory) as server:
         state(report, server)
 
 

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from sandbank_server.checkpoints.chunks import ChunkStore, WrongChunkError
 from sandbank_server.checkpoints.manifest import Manifest, ManifestBuilder
@@ -21,7 +21,7 @@ from sandbank_server.runners.state_stream import StateStream
 _NAMES_AT_ONCE: Final = 50_000
 """Chunk names in one ``need``: 67 bytes each, half the bound of a header."""
 
-_BATCH_BYTES: Final = 8 << 20
+_BATCH_BYTES: Final = 16 << 20
 """Chunks that are put together: a store has many hands, and syncs a directory once for all of them."""
 
 _BATCH_CHUNKS: Final = 64
@@ -98,22 +98,58 @@ async def take_in(
     for first in range(0, len(lacking), _NAMES_AT_ONCE):
         await stream.send_header({"type": "need", "chunks": lacking[first : first + _NAMES_AT_ONCE]})
     await stream.send_header({"type": "needed"})
-    new_bytes = 0
-    batch: dict[str, bytes] = {}
-    size = 0
-    for name in lacking:
-        data = await stream.receive()
-        if not isinstance(data, bytes):
-            raise _failed(data)
-        if len(data) != lengths[name]:
-            raise RunnerViolation("not the chunk that was asked for")
-        batch[name] = data
-        size += len(data)
-        if size >= _BATCH_BYTES or len(batch) >= _BATCH_CHUNKS:
-            new_bytes += await _put(store, tenant, batch)
-            batch, size = {}, 0
-    new_bytes += await _put(store, tenant, batch)
-    return Taken(manifest, new_bytes)
+    async with _Putting(store, tenant) as putting:
+        for name in lacking:
+            data = await stream.receive()
+            if not isinstance(data, bytes):
+                raise _failed(data)
+            if len(data) != lengths[name]:
+                raise RunnerViolation("not the chunk that was asked for")
+            await putting.add(name, data)
+        return Taken(manifest, await putting.finish())
+
+
+class _Putting:
+    """Puts chunks together while the next ones come: no more than two batches are in memory."""
+
+    def __init__(self, store: ChunkStore, tenant: str) -> None:
+        self._store = store
+        self._tenant = tenant
+        self._batch: dict[str, bytes] = {}
+        self._size = 0
+        self._under_way: asyncio.Task[int] | None = None
+        self._new_bytes = 0
+
+    async def __aenter__(self) -> Self:
+        """Begin."""
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        """Leave nothing under way."""
+        if self._under_way is not None:
+            self._under_way.cancel()
+            await asyncio.gather(self._under_way, return_exceptions=True)
+
+    async def add(self, name: str, data: bytes) -> None:
+        """Take a chunk; wait while the batch before this one is still being put."""
+        self._batch[name] = data
+        self._size += len(data)
+        if self._size >= _BATCH_BYTES or len(self._batch) >= _BATCH_CHUNKS:
+            await self._next()
+
+    async def finish(self) -> int:
+        """Wait until all is durable; return how many bytes the store has kept."""
+        await self._next()
+        await self._next()
+        return self._new_bytes
+
+    async def _next(self) -> None:
+        if self._under_way is not None:
+            self._new_bytes += await self._under_way
+            self._under_way = None
+        if self._batch:
+            self._under_way = asyncio.create_task(_put(self._store, self._tenant, self._batch))
+            self._batch, self._size = {}, 0
 
 
 async def _describe(stream: StateStream, builder: ManifestBuilder) -> Manifest:
