@@ -22,6 +22,7 @@ from sandbank_runner.interpreter.output import Output
 from sandbank_runner.interpreter.parallel.board import Board, Report
 from sandbank_runner.interpreter.parallel.current import namespace_operation
 from sandbank_runner.interpreter.reading import Readers
+from sandbank_runner.interpreter.recomputing.recorder import SECONDS, Change
 from sandbank_runner.interpreter.sealed import seal
 from sandbank_runner.interpreter.snapshots import Snapshots
 from sandbank_runner.interpreter.transfer import Importer
@@ -125,7 +126,7 @@ class Session:
                 refused.append(name)
         if "TZ" in header["env"]:
             time.tzset()
-        self._checkpoints.begin(header.get("secret") or ())
+        self._checkpoints.begin(header.get("secret") or (), recompute=header.get("recompute") is True)
         self._link.send({"type": "setup_done", "refused": refused})
 
     def _snapshot(self, header: dict[str, Any], blobs: tuple[bytes, ...]) -> None:
@@ -154,7 +155,32 @@ class Session:
         self.questions.end(operation)
         self._operation = None
         seconds, peak = self._usage.stop()
-        self._tell(operation, outcome, seconds, peak, **self._changes.end(wanted))
+        told = self._changes.end(wanted)
+        files = self._tell(
+            operation, outcome, seconds, peak, **told, warnings=self._checkpoints.take_warnings()
+        )
+        if self._checkpoints.recorder.is_on:
+            is_quiet = outcome.error is None and not files and seconds < SECONDS
+            self._record(blobs[0] if blobs else b"", header["execution_count"], is_quiet=is_quiet)
+
+    def _record(self, source: bytes, execution_count: int, *, is_quiet: bool) -> None:
+        """Note down an operation that made what no checkpoint can save. ``is_quiet``: it did nothing else."""
+        found = self._changes.last
+        if found is None or not is_quiet or not self._changes.was_alone:
+            return
+        self._checkpoints.recorder.ran(
+            source,
+            execution_count,
+            [
+                Change(
+                    each.name,
+                    each.before is None,
+                    each.after is not None and not each.after.unsure,
+                    each.after is not None and bool(each.after.lost),
+                )
+                for each in found
+            ],
+        )
 
     def _send_namespace_done(self, report: Report) -> None:
         if not self._board.is_active:
@@ -182,7 +208,8 @@ class Session:
         *,
         is_alone: bool = True,
         **more: list[Any] | bool,
-    ) -> None:
+    ) -> bool:
+        """Tell the end of an operation; return whether any files have changed meanwhile."""
         files, files_truncated = self._files.since_operation()
         self._say(
             {
@@ -200,6 +227,7 @@ class Session:
             },
             tuple(outcome.result.values()),
         )
+        return bool(files) or files_truncated
 
     def _reborn(self) -> None:
         """This is a sleeper, a process of its own: what remembered the process before it must not any more."""

@@ -30,6 +30,8 @@ class Ledger:
 
         ``forget`` is called when variables were bound that no operation is to report.
         """
+        self.noted: Callable[[Iterable[str] | None], None] = _nobody
+        """Is told of each change too; None: anything may have changed."""
         self._look = look
         self._is_settled = is_settled
         self._forget = forget
@@ -42,23 +44,26 @@ class Ledger:
 
     def note(self, names: Iterable[str]) -> None:
         """Names have changed, or may have."""
+        changed = [*names]
+        self.noted(changed)
         if self._since is not None:
-            self._since.update(names)
+            self._since.update(changed)
 
     def lose_count(self) -> None:
         """Anything may have changed."""
+        self.noted(None)
         self._since = None
 
     def names(self) -> Collection[str] | None:
         """Return the names that may have changed since the base, those gone included; None: nobody knows."""
         if not self.base:
             return None
-        self._catch_up()
+        self.catch_up()
         return _union([*self._aside.values(), self._since])
 
     def begin(self, checkpoint_id: str) -> None:
         """Take note of a checkpoint that is being written: what changes from here on is not in it."""
-        self._catch_up()
+        self.catch_up()
         self._aside[checkpoint_id] = self._since
         # What other threads did just after the fork was taken for what was before it.
         self._since = set() if self._is_settled() else None
@@ -83,12 +88,17 @@ class Ledger:
         self._forget()
         self._since = None if self._look() is None else set()
 
-    def _catch_up(self) -> None:
+    def catch_up(self) -> None:
+        """Look for what nobody has reported."""
         found = self._look()
         if found is None:
-            self._since = None
+            self.lose_count()
         else:
             self.note(found)
+
+
+def _nobody(_names: Iterable[str] | None) -> None:
+    pass
 
 
 def _union(parts: Iterable[set[str] | None]) -> set[str] | None:

@@ -10,7 +10,7 @@ from sandbank_runner.interpreter.changes import limits
 from sandbank_runner.interpreter.changes.describing import Describer
 from sandbank_runner.interpreter.changes.ledger import Ledger
 from sandbank_runner.interpreter.changes.pages import is_alone, mark
-from sandbank_runner.interpreter.changes.tracker import Kind, Tracker
+from sandbank_runner.interpreter.changes.tracker import Difference, Kind, Tracker
 from sandbank_runner.interpreter.sealed import give_back, put_back, seal
 
 if TYPE_CHECKING:
@@ -53,6 +53,8 @@ class Changes:
         """What was seen last is what the session is, but for what other threads do."""
         self._was_alone = True
         """There was one thread when the last operation ended, so there is none but that since."""
+        self.last: list[Difference] | None = None
+        """What was reported last, all of it; None: nothing, or nobody knows."""
         self._is_blind = False
         """The last look has failed."""
         self._holds = False
@@ -62,7 +64,11 @@ class Changes:
     def begin(self, wanted: Wanted | None) -> None:
         """An operation is about to begin. Where none was reported of the one before it, that is not this one's."""
         if wanted is not None and not self._is_known:
-            self.ledger.note(self._look() or ())
+            found = self._look()
+            if found is None:
+                self.ledger.lose_count()
+            else:
+                self.ledger.note(found)
             _undisturbed(self._tracker.report)
             self._is_known = True
         if (
@@ -77,12 +83,18 @@ class Changes:
         if wanted is None:
             self._is_known = False
             self._was_alone = is_alone()
+            self.last = None
             return {}
         self._hold()
         self._was_alone = self._look() is not None
         if not self._was_alone:
             self._release()
         return self._failed() if self._is_blind else self._told(wanted)
+
+    @property
+    def was_alone(self) -> bool:
+        """Tell whether nothing but the last operation can have changed what was reported of it."""
+        return self._was_alone
 
     def end_beside(
         self, wanted: Wanted | None, operation: NamespaceOperation, *, others: bool
@@ -134,7 +146,7 @@ class Changes:
 
     def _told(self, wanted: Wanted) -> dict[str, Any]:
         def describe() -> dict[str, Any]:
-            found = self._tracker.report()
+            found = self.last = self._tracker.report()
             self.ledger.note(difference.name for difference in found)
             told = [self._describer.describe(each, wanted.characters) for each in found[: wanted.changes]]
             return {"changes": told, "changes_truncated": len(found) > wanted.changes}
@@ -147,6 +159,7 @@ class Changes:
     def _failed(self) -> dict[str, Any]:
         """Tell that nothing can be told: an audit hook of the user's forbids to look, or there is no memory left."""
         self._is_seen = self._is_known = False
+        self.last = None
         self.ledger.lose_count()
         return {"changes": [], "changes_truncated": True}
 

@@ -63,8 +63,8 @@ class Base:
         if [variable["name"] for variable in variables] != list(group.names):
             return False
         needed = {*known["uses"], *group.uses}
-        if not changed.isdisjoint(needed):
-            return False
+        if not changed.isdisjoint(needed) or any(each["fidelity"] == "RECOMPUTED" for each in variables):
+            return False  # what is made anew is as good as what it is made of
         return not any(name in lost for name in needed) or all(
             variable["fidelity"] != "EXACT" for variable in variables
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from sandbank_runner.interpreter.checkpoints.base import Base
@@ -18,12 +19,21 @@ seal(globals())
 
 EXACT: Final = "EXACT"
 LOST: Final = "LOST"
+RECOMPUTED: Final = "RECOMPUTED"
 
 
 class Groups:
     """All groups of one checkpoint."""
 
-    def __init__(self, connection: Connection, graph: Graph, base: Base, saver: Saver) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        graph: Graph,
+        base: Base,
+        saver: Saver,
+        recomputable: Mapping[str, int],
+    ) -> None:
+        """``recomputable``: what code that is known makes anew, with the number of the operation."""
         self._connection = connection
         self._graph = graph
         self._base = base
@@ -31,6 +41,7 @@ class Groups:
         self._groups = plan(graph)
         self._homes = {name: group for group in self._groups for name in group.names}
         self._begun: set[str] = set()
+        self._recomputable = recomputable
 
     def say_all(self) -> None:
         """Save and tell all of them."""
@@ -65,6 +76,14 @@ class Groups:
         if name not in self._saver.saved:  # it is being saved itself
             self._saver.forbid(name)
 
+    def _fidelity(self, name: str, saved: Saved) -> dict[str, str]:
+        if name not in saved.lost:
+            return {"fidelity": EXACT, "reason": ""}
+        number = self._recomputable.get(name)
+        if number is None:
+            return {"fidelity": LOST, "reason": saved.lost[name]}
+        return {"fidelity": RECOMPUTED, "reason": f"made anew by running the code of <cell {number}> again"}
+
     def _tell(self, group: Group, saved: Saved, known: dict[str, str]) -> None:
         graph = self._graph
         self._connection.say(
@@ -75,8 +94,7 @@ class Groups:
                     "name": name,
                     "type": type_name(graph.variables[name]),
                     "size": saved.sizes.get(name, 0),
-                    "fidelity": LOST if name in saved.lost else EXACT,
-                    "reason": saved.lost.get(name, ""),
+                    **self._fidelity(name, saved),
                     "digest": known.get(name, ""),
                     "shares": group.shares[name],
                     "begins": saved.begins.get(name),

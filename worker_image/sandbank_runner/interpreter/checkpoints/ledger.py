@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Protocol
 
 
 class Ledger(Protocol):
     """Counts changes from the checkpoint that was last acknowledged, its base."""
+
+    noted: Callable[[Iterable[str] | None], None]
+    """Is told of each change too; None: anything may have changed."""
 
     @property
     def base(self) -> str:
@@ -15,6 +18,9 @@ class Ledger(Protocol):
 
     def names(self) -> Collection[str] | None:
         """Return the names that may have changed since the base, those gone included; None: nobody knows."""
+
+    def catch_up(self) -> None:
+        """Look for what nobody has reported."""
 
     def begin(self, checkpoint_id: str) -> None:
         """Take note of a checkpoint that is being written: what changes from here on is not in it."""

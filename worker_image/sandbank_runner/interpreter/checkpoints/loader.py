@@ -23,6 +23,8 @@ from sandbank_runner.interpreter.checkpoints.unpickling import (
 from sandbank_runner.interpreter.checkpoints.unsavable import brief
 from sandbank_runner.interpreter.checkpoints.verifying import digests
 from sandbank_runner.interpreter.link import Link
+from sandbank_runner.interpreter.recomputing.recorder import RECIPES, Recipe
+from sandbank_runner.interpreter.recomputing.rerun import Rerun
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
@@ -51,6 +53,8 @@ class Loader:
         self._surroundings = surroundings
         self._ledger = ledger
         self._placed = placed
+        self.warnings: list[dict[str, Any]] = []
+        """To be told with the end of the next operation."""
         self._laid: Laid | None = None
         self._state: dict[str, Any] = {}
 
@@ -122,19 +126,45 @@ class Loader:
         ambient.restore(state, self._surroundings)
         if self._laid is not None:
             self._laid.settle_modules()
+        rerun = self._recompute(state, loading.promised)
+        loading.lost.update(rerun.lost)
         lost = [{"name": name, "reason": reason} for name, reason in loading.lost.items()]
-        connection.say("loaded", variables=loading.restored, lost=lost, differing=differing)
+        connection.say(
+            "loaded", variables=loading.restored, lost=lost, differing=differing, recomputed=rerun.made
+        )
         checkpoint = begin.get("checkpoint_id")
         if isinstance(checkpoint, str):
             self._ledger.restored(checkpoint)
+        self._surroundings.recorder.adopt(rerun.recipes)
         self._link.send(
             {
                 "type": "loaded",
-                "names": loading.restored,
+                "names": [*loading.restored, *rerun.made],
                 "lost": [[name, reason] for name, reason in loading.lost.items()],
                 "files": self._laid is not None,
             }
         )
+
+    def _recompute(self, state: dict[str, Any], promised: dict[str, str]) -> Rerun:
+        """Make anew what the checkpoint says can be; what fails is lost, and nothing else."""
+        surroundings = self._surroundings
+        rerun = Rerun(surroundings.namespace.names, surroundings.run_in_context, promised)
+        if promised and surroundings.recorder.is_on:
+            try:
+                recipes = [Recipe.unpacked(each) for each in state.get(RECIPES) or ()]
+            except (KeyError, TypeError, ValueError):
+                recipes = []
+            rerun.run_all(recipes)
+        rerun.finish()
+        if rerun.made:
+            self.warnings.append(
+                {
+                    "code": "RECOMPUTED",
+                    "message": "these variables could not be saved: the code that had made them was run again",
+                    "names": sorted(rerun.made),
+                }
+            )
+        return rerun
 
     def _tell_refused(self, connection: Connection, refused: Refused) -> None:
         try:  # noqa: SIM105 - contextlib looks builtins up
@@ -155,16 +185,15 @@ class Loading:
     def __init__(self, connection: Connection, surroundings: Surroundings, *, allow_lost: bool) -> None:
         self.restored: list[str] = []
         self.lost: dict[str, str] = {}
+        self.promised: dict[str, str] = {}
+        """What is to be made anew, with the types."""
         self._connection = connection
         self._namespace = surroundings.namespace
         self._allow_lost = allow_lost
 
     def load(self, group: dict[str, Any]) -> None:
         """Bind a group's variables. :class:`Refused` where one cannot be, unless losses are allowed."""
-        for variable in group["variables"]:
-            if variable["fidelity"] != "EXACT":
-                self.lost[variable["name"]] = variable["reason"]
-        waiting = [variable for variable in group["variables"] if variable["fidelity"] == "EXACT"]
+        waiting = self._waiting(group)
         data = bytearray(sum(length for _, length in group["pickle"]))
         take(self._connection, group["pickle"], memoryview(data))
         reader = Reader(memoryview(data))
@@ -192,6 +221,15 @@ class Loading:
             else:
                 self.restored.append(name)
         buffers.skip_to(len(group["buffers"]))
+
+    def _waiting(self, group: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the variables that are to come, having noted down the others."""
+        for variable in group["variables"]:
+            if variable["fidelity"] == "RECOMPUTED":
+                self.promised[variable["name"]] = variable["type"]
+            elif variable["fidelity"] != "EXACT":
+                self.lost[variable["name"]] = variable["reason"]
+        return [variable for variable in group["variables"] if variable["fidelity"] == "EXACT"]
 
     def differing(self, groups: list[dict[str, Any]]) -> list[str]:
         """Return the variables that are not what was saved, as far as that can be told."""

@@ -11,6 +11,7 @@ from sandbank_runner.interpreter.checkpoints.loader import Loader
 from sandbank_runner.interpreter.checkpoints.surroundings import Surroundings
 from sandbank_runner.interpreter.link import Link
 from sandbank_runner.interpreter.namespace import Namespace
+from sandbank_runner.interpreter.recomputing import Recorder
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
@@ -36,8 +37,9 @@ class Checkpoints:
         ``run_in_context`` calls a function where code of the session runs, so that it sees its context variables.
         """
         self._surroundings = Surroundings(namespace, workspace, run_in_context)
+        ledger.noted = self._surroundings.recorder.forget
         writers = Writers(link, self._surroundings, users, ledger)
-        loader = Loader(link, self._surroundings, ledger, placed)
+        loader = self._loader = Loader(link, self._surroundings, ledger, placed)
         self.handlers: dict[str, Handler] = {
             "checkpoint": writers.checkpoint,
             "checkpoint_ended": writers.ended,
@@ -47,9 +49,24 @@ class Checkpoints:
         """By the message that the live interpreter hears."""
         self.sleeper_handlers: dict[str, Handler] = {"checkpoint": writers.checkpoint_asleep}
 
-    def begin(self, secret: Collection[str]) -> None:
-        """Take the environment as it is now for what the session was given. No checkpoint holds ``secret`` names."""
+    @property
+    def recorder(self) -> Recorder:
+        """What is remembered of operations that made what cannot be saved."""
+        return self._surroundings.recorder
+
+    def begin(self, secret: Collection[str], *, recompute: bool) -> None:
+        """Take the environment as it is now for what the session was given. No checkpoint holds ``secret`` names.
+
+        ``recompute``: what cannot be saved may be made anew, by code that is recorded from here on.
+        """
         self._surroundings.begin(secret)
+        if recompute:
+            self._surroundings.recorder.turn_on()
+
+    def take_warnings(self) -> list[dict[str, Any]]:
+        """Return what is to be said with the next operation's end, once."""
+        warnings, self._loader.warnings = self._loader.warnings, []
+        return warnings
 
     def count(self, execution_count: int) -> None:
         """An operation begins."""

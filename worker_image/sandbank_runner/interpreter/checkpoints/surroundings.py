@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sandbank_runner.interpreter.namespace import Namespace
 from sandbank_runner.interpreter.reading.reader import is_shown
+from sandbank_runner.interpreter.recomputing import Recorder
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
@@ -29,6 +30,7 @@ class Surroundings:
         self.namespace = namespace
         self.run_in_context = run_in_context
         """Calls a function where code of the session runs."""
+        self.recorder = Recorder(namespace.names)
         self.workspace = workspace
         self.execution_count = 0
         self.secret: frozenset[str] = frozenset()

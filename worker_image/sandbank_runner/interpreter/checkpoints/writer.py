@@ -23,6 +23,7 @@ from sandbank_runner.interpreter.checkpoints.saving import Saver
 from sandbank_runner.interpreter.checkpoints.surroundings import Surroundings, is_saved
 from sandbank_runner.interpreter.checkpoints.tree import Tree
 from sandbank_runner.interpreter.checkpoints.unsavable import brief
+from sandbank_runner.interpreter.recomputing.recorder import RECIPES
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
@@ -76,7 +77,14 @@ class _Writer:
         graph = Graph(variables, Anchors(names))
         graph.walk_all()
         saver = Saver(graph, self._store, self._watch, self._turn_to, base.skip)
-        Groups(connection, graph, base, saver).say_all()
+        recorder = self._surroundings.recorder
+        if recorder.recipes:
+            self._ledger.catch_up()
+        recipes = recorder.recipes
+        recomputable = {name: recipe.execution_count for recipe in recipes for name in recipe.makes}
+        Groups(connection, graph, base, saver, recomputable).say_all()
+        if recipes:
+            state[RECIPES] = [recipe.packed() for recipe in recipes]
         tree = Tree(self._surroundings.workspace, self._store)
         for entry in tree.entries(base.files):
             connection.say("file", **entry)

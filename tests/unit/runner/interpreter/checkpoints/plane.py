@@ -237,8 +237,8 @@ def check(manifest: Manifest) -> None:
         assert seen.issuperset(group["uses"]), (group, seen)
         seen.update(names)
         for variable in group["variables"]:
-            assert variable["fidelity"] in ("EXACT", "LOST")
-            assert bool(variable["reason"]) == (variable["fidelity"] == "LOST")
+            assert variable["fidelity"] in ("EXACT", "RECOMPUTED", "LOST")
+            assert bool(variable["reason"]) == (variable["fidelity"] != "EXACT")
     directories = {""}
     for file in manifest.files:
         assert file["path"].rpartition("/")[0] in directories
