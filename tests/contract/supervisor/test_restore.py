@@ -193,9 +193,9 @@ async def test_a_candidate_that_dies_at_the_last_moment_leaves_no_doubt(keep: Ke
 
 @pytest.mark.parametrize("saboteur", ["DiesLoading", "Refuses", "Hangs", "DiesWriting"])
 async def test_a_candidate_that_fails_leaves_the_session_as_it_is(keep: Keep, saboteur: str):
-    """Whichever way it does: it is killed, and its failure is the reply."""
+    """Whichever way it does: it is killed, its failure is the reply, and files that it had moved away are back."""
     async with keep(saboteur) as (sandbox, session):
-        await session.run("a", "x = 1")
+        await session.run("a", "x = 1; import os; os.makedirs('.sandbank-restore-0/old/notes')")
         before = processes(sandbox)
         stream = await state_stream(sandbox)
         request_id = ask(session, stream, timeout=1.0 if saboteur == "Hangs" else 60.0)
@@ -210,6 +210,7 @@ async def test_a_candidate_that_fails_leaves_the_session_as_it_is(keep: Keep, sa
         await until_only(sandbox, session, before)
         assert await shown(session, "b") == b"1 None"
         assert session.all_told("interpreter_replaced") == []
+        assert os.listdir(sandbox.directory / "workspace") == ["notes"]
 
 
 async def test_a_candidate_that_fails_takes_what_it_started_with_it(keep: Keep):

@@ -60,11 +60,20 @@ class ClearingFailed(Exception):
 
 async def clear_workspace(start_helper: StartHelper) -> None:
     """Empty the workspace by a helper, for a reset. Raises ClearingFailed, and what ``start_helper`` raises."""
+    await _have_done(start_helper, "clear")
+
+
+async def undo_restores(start_helper: StartHelper) -> None:
+    """Rid the workspace of restores that were broken off. Raises ClearingFailed, and what ``start_helper`` raises."""
+    await _have_done(start_helper, "undo_restores")
+
+
+async def _have_done(start_helper: StartHelper, request: str) -> None:
     helper = await start_helper()
     try:
         async with asyncio.timeout(STALL_SECONDS):
             link = HelperLink(helper.socket)
-            await link.send(pack_header({"request": "clear"}))
+            await link.send(pack_header({"request": request}))
             kind, body = await link.receive()
             problem = parse_header(body).get("failure") if kind == HEADER else "no answer came"
     except (OSError, HelperGone, FileProtocolError) as error:

@@ -27,6 +27,7 @@ from sandbank_runner.files.protocol import (
     parse_header,
 )
 from sandbank_runner.files.removal import clear, delete
+from sandbank_runner.files.restores import undo_restores
 from sandbank_runner.files.upload import Upload
 from sandbank_runner.files.workspace import Workspace
 
@@ -80,6 +81,9 @@ def _answer(frames: FrameSocket, workspace: Workspace, request: dict[str, Any]) 
             frames.send(pack_header({}))
         case "clear":
             clear(workspace)
+            frames.send(pack_header({}))
+        case "undo_restores":
+            undo_restores(workspace)
             frames.send(pack_header({}))
         case "make_directory":
             parts = paths.split(path, allow_workspace=True)

@@ -58,6 +58,13 @@ class FileConnections:
 
         await clear_workspace(self._start_helper)
 
+    async def undo_restores(self) -> None:
+        """Rid the workspace of restores that were broken off, as far as that can be. Raises ``ForkFailed``."""
+        from sandbank_runner.files.connection import ClearingFailed, undo_restores
+
+        with contextlib.suppress(ClearingFailed):
+            await undo_restores(self._start_helper)
+
     async def close(self) -> None:
         """Break off what is under way."""
         for task in self._tasks:

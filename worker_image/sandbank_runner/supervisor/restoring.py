@@ -6,6 +6,7 @@ Until then the session is as it was, and goes on working.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from sandbank_runner.supervisor.interpreter_process import StartFailed
 from sandbank_runner.supervisor.refusals import Refusal
 from sandbank_runner.supervisor.state_connections import UNKNOWN, StateConnection, StateConnections
 from sandbank_runner.supervisor.state_work import StateRefused, said, seconds_of
+from sandbank_runner.supervisor.template_process import ForkFailed, TemplateDied
 from sandbank_runner.v1.runner_pb2 import Restore, StateResult
 
 _REASONS = frozenset({"CHECKPOINT_CORRUPT", "TOO_LARGE", "WORKSPACE_FULL"})
@@ -36,10 +38,18 @@ class Stage(Protocol):
 class Restoring:
     """One at a time."""
 
-    def __init__(self, connections: StateConnections, candidates: Candidates, stage: Stage) -> None:
+    def __init__(
+        self,
+        connections: StateConnections,
+        candidates: Candidates,
+        stage: Stage,
+        undo_files: Callable[[], Awaitable[None]],
+    ) -> None:
+        """``undo_files`` rids the workspace of what a candidate left there that died over it."""
         self._connections = connections
         self._candidates = candidates
         self._stage = stage
+        self._undo_files = undo_files
         self._turn = asyncio.Lock()
 
     async def restore(self, request: Restore) -> StateResult:
@@ -78,6 +88,14 @@ class Restoring:
         finally:
             if not taken:
                 self._candidates.end(candidate, "it was not taken")
+                if not request.dry_run:
+                    await self._put_back(candidate)
+
+    async def _put_back(self, candidate: Candidate) -> None:
+        """See to the files: the candidate may have died while it laid them ready or moved them."""
+        await asyncio.wait({candidate.interpreter.dead}, timeout=_DEATH_SECONDS)
+        with contextlib.suppress(ForkFailed, TemplateDied):  # the next restore tries again
+            await self._undo_files()
 
     async def _load(
         self, candidate: Candidate, execution_count: int, connection: StateConnection, seconds: float
@@ -111,6 +129,8 @@ class Restoring:
             Refusal("CHECKPOINT_INCOMPATIBLE", f"the state could not be loaded: its interpreter {why}")
         )
 
+
+_DEATH_SECONDS = 10.0
 
 PLACE_SECONDS = 120.0
 """How long files that were loaded may take to be put in their places, and, where that fails, to be taken back."""

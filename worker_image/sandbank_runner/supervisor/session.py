@@ -98,7 +98,9 @@ class Session:
         self.reads = Reads(loop, visible, interpreters, max(assign.preview_chars, 0))
         self.checkpoints = Checkpoints(loop, connections, visible, interpreters, self.ledger.effects)
         self.exports = Exports(loop, connections, visible, interpreters, self._preview_characters)
-        self.restoring = Restoring(connections, interpreters.candidates, self.dispatcher)
+        self.restoring = Restoring(
+            connections, interpreters.candidates, self.dispatcher, interpreters.workspace.undo_restores
+        )
         interpreters.listener = self.dispatcher
         interpreters.set_environment(
             Environment({**assign.env, **assign.secret_env}, tuple(assign.secret_env))

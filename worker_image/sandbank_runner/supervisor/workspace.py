@@ -98,6 +98,10 @@ class Workspace:
             return False
         return True
 
+    async def undo_restores(self) -> None:
+        """Rid it of what a restore left that was broken off. Raises ``ForkFailed``."""
+        await self._files.undo_restores()
+
     def tidy(self) -> None:
         """Let go of the bases that nobody needs."""
         for number in self._bases - self.pinned():

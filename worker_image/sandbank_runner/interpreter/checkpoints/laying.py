@@ -8,8 +8,8 @@ import sys
 from typing import Any
 
 from sandbank_runner.files.removal import remove_tree
+from sandbank_runner.files.restores import KEPT, LAID, NEW, OLD
 from sandbank_runner.interpreter.checkpoints.frames import CHUNK_BYTES, Connection
-from sandbank_runner.interpreter.checkpoints.tree import LAID
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
@@ -28,10 +28,10 @@ class Laid:
         self._name = LAID + os.urandom(4).hex()
         self._home = f"{workspace}/{self._name}"
         os.mkdir(self._home, 0o700)
-        self.top = f"{self._home}/new"
+        self.top = f"{self._home}/{NEW}"
         """Where the workspace lies for the time being."""
         os.mkdir(self.top)
-        os.mkdir(f"{self._home}/old")
+        os.mkdir(f"{self._home}/{OLD}")
         self._directories: list[dict[str, Any]] = []
 
     def lay(self, connection: Connection, files: list[dict[str, Any]]) -> None:
@@ -55,7 +55,9 @@ class Laid:
         try:
             for name in os.listdir(self._workspace):
                 if name != self._name:
-                    self._move(moved, f"{self._workspace}/{name}", f"{self._home}/old/{name}")
+                    self._move(moved, f"{self._workspace}/{name}", f"{self._home}/{OLD}/{name}")
+            # From here on what lies in the workspace is new: whoever has to undo this must know.
+            self._move(moved, f"{self._home}/{OLD}", f"{self._home}/{KEPT}")
             for name in os.listdir(self.top):
                 self._move(moved, f"{self.top}/{name}", f"{self._workspace}/{name}")
         except OSError:

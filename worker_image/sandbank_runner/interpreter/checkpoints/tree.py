@@ -8,14 +8,13 @@ import time
 from collections.abc import Iterator
 from typing import Any, Final
 
+from sandbank_runner.files.restores import LAID
 from sandbank_runner.interpreter.checkpoints.chunks import Chunk, Piece, Store
 from sandbank_runner.interpreter.checkpoints.frames import CHUNK_BYTES
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
 
-LAID: Final = ".sandbank-restore-"
-"""How directories begin in which restored files lie ready; they are nobody's."""
 ENTRIES: Final = 100_000
 _KEPT_BYTES: Final = 128 * 1024 * 1024
 """What is kept of contents in memory; the rest is read again when it is asked for."""
