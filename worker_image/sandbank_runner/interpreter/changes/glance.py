@@ -103,8 +103,7 @@ class Group:
 
 
 def _some(pointers: Pointers, which: list[bool]) -> Pointers:
-    addresses = pointers.addresses
-    return Pointers(type(addresses)("Q", compress(addresses, which)))
+    return Pointers.made(compress(pointers.addresses, which))
 
 
 class Glance:
@@ -120,7 +119,7 @@ class Glance:
     @property
     def size(self) -> int:
         """How many addresses are remembered."""
-        return sum(len(group.parts.addresses) for group in self.groups)
+        return sum(len(group.parts) for group in self.groups)
 
     def sifted(self, names: Mapping[str, Any]) -> Glance:
         """Return what is left without the variables that may have changed."""

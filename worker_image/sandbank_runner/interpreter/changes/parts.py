@@ -32,6 +32,7 @@ Expansion = Callable[[list[Any]], tuple[list[Any], list[int]]]
 _referents = gc.get_referents
 _flatten = chain.from_iterable
 _values = dict.values
+_maxlen_of: Any = deque.__dict__["maxlen"].__get__
 _MISSING: Final = object()
 """Stands for a slot that is empty."""
 
@@ -43,6 +44,11 @@ class CannotGlance(Exception):
 def sequences(found: list[Any]) -> tuple[list[Any], list[int]]:
     """Return the parts of lists, tuples, sets and the like."""
     return list(_flatten(found)), list(map(len, found))
+
+
+def queues(found: list[Any]) -> tuple[list[Any], list[int]]:
+    """Return the parts of deques, and how long they may be."""
+    return sequences([(_maxlen_of(each), *each) for each in found])
 
 
 def dictionaries(found: list[Any]) -> tuple[list[Any], list[int]]:
@@ -127,7 +133,8 @@ _SIZED: Final = frozenset(map(identity, (list, tuple, dict, set, frozenset, dequ
 _KINDS: Final[dict[int, Expansion]] = {
     identity(kind): how
     for how, kinds in (
-        (sequences, (list, tuple, set, frozenset, deque)),
+        (sequences, (list, tuple, set, frozenset)),
+        (queues, (deque,)),
         (dictionaries, (dict,)),
         (wholes, (types.MethodType, types.CellType, staticmethod, classmethod, functools.partial, slice)),
         (properties, (property,)),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from array import array
+import struct
+from collections.abc import Iterable
 from typing import Any, Final
 
 from sandbank_runner.interpreter.changes.memory import address_of, word_at
@@ -17,21 +18,24 @@ _copy.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
 _copy.restype = None
 _compare: Any = library_function("memcmp")
 _compare.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t]
+_pack = struct.pack
 _WORD: Final = 8
 _ITEMS: Final = 24
 """Where a list says where its items are."""
+_START: Final = 40
+"""Where a bytearray says where its bytes begin."""
 
 
 class Pointers:
-    """The addresses of some objects."""
+    """The addresses of some objects. Of making one no audit hook is told, as it would be of an array."""
 
-    __slots__ = ("_at", "_size", "addresses")
+    __slots__ = ("_at", "_size", "_words")
 
-    def __init__(self, addresses: array[int]) -> None:
-        """``addresses`` is not changed any more."""
-        self.addresses = addresses
-        self._at, count = addresses.buffer_info()
-        self._size = _WORD * count
+    def __init__(self, words: bytearray) -> None:
+        """``words`` is not changed any more."""
+        self._words = words
+        self._size = len(words)
+        self._at = word_at(address_of(words) + _START)
 
     @classmethod
     def of(cls, objects: list[Any]) -> Pointers:
@@ -41,10 +45,24 @@ class Pointers:
     @classmethod
     def copied(cls, address: int, size: int) -> Pointers:
         """Return what a piece of memory holds."""
-        words = array("Q", bytes(size))
+        words = bytearray(size)
         if size:
-            _copy(words.buffer_info()[0], address, size)
+            _copy(word_at(address_of(words) + _START), address, size)
         return cls(words)
+
+    @classmethod
+    def made(cls, addresses: Iterable[int]) -> Pointers:
+        """Return given addresses."""
+        numbers = [*addresses]
+        return cls(bytearray(_pack(f"{len(numbers)}Q", *numbers)))
+
+    @property
+    def addresses(self) -> memoryview:
+        """All of them, as numbers."""
+        return memoryview(self._words).cast("Q")
+
+    def __len__(self) -> int:
+        return self._size // _WORD
 
     def match(self, objects: list[Any]) -> bool:
         """Tell whether the items of a list lie there."""

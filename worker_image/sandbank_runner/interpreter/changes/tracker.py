@@ -124,7 +124,7 @@ class Tracker:
         return found
 
     def _look(self, only: frozenset[str] | None, alone: bool) -> list[Difference]:
-        pages = Pages(usable=self._was_alone)
+        pages = Pages(usable=self._was_alone and bool(self._kept))
         self._was_alone = alone
         memory = Memory(self._kept, pages, alone=alone)
         try:

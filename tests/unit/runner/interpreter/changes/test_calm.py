@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -164,6 +165,23 @@ def test_random_changes_are_found_as_by_walks(seed: int, monkeypatch: pytest.Mon
         glanced += len(glancing._calm.names)
     assert glanced > 150 * 10, "most were glanced at"
     assert not walking._calm.names
+
+
+def test_another_object_at_the_address_of_one_that_is_gone_is_told() -> None:
+    """Where it has the same parts, but is not the same."""
+    names: dict[str, Any] = {f"v{number}": [number] for number in range(20)}
+    names["queue"] = deque([1], maxlen=5)
+    tracker = Tracker(names)
+    for _ in range(5):
+        told(tracker)
+    assert "queue" in tracker._calm.names
+    before = id(names["queue"])
+    others: list[Any] = []
+    del names["queue"]
+    while id(other := deque([1], maxlen=9)) != before and len(others) < 100:
+        others.append(other)
+    names["queue"] = other
+    assert told(tracker) == [("queue", 2)]
 
 
 def test_what_is_too_much_for_a_glance_is_walked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.runner.interpreter.harness import SECONDS
+from tests.unit.runner.interpreter.harness import SECONDS, Done
 from tests.unit.runner.interpreter.snapshots.harness import Timeline
 
 
@@ -269,19 +269,26 @@ def test_snapshots_survive_user_code(timeline: Timeline, code: str) -> None:
 
 
 def test_audit_hooks_hear_nothing_of_a_snapshot(timeline: Timeline) -> None:
-    """It is no doing of the user's, and a hook could hold it up. The index of the workspace is another matter."""
-    timeline.ok(
+    """It is no doing of the user's, and a hook could hold it up. Workspace and reports of changes are other matters."""
+
+    def ok(code: str) -> Done:
+        timeline.interpreter.start(code, report_changes=False)
+        done = timeline.interpreter.finish()
+        assert done.ok, done.error["traceback_text"]
+        return done
+
+    ok(
         "import sys, os\nopen('f', 'w').close(); f = open('f'); r, w = os.pipe(); e = os.eventfd(0); heard = []\n"
         "import select; p = select.epoll(); p.register(r)\n"
         "def hook(event, args): heard.append(event if event != 'open' else f'open {args[0]}')\nsys.addaudithook(hook)"
     )
     tell = "told = heard[:]; heard.clear(); [t for t in told if t[:3] != 'os.' and 'workspace' not in t]"
-    timeline.ok(tell)
-    plain = Counter(ast.literal_eval(timeline.ok(tell).text or ""))
+    ok(tell)
+    plain = Counter(ast.literal_eval(ok(tell).text or ""))
     snapshot = timeline.snapshot()
-    beside = Counter(ast.literal_eval(timeline.ok(tell).text or ""))
+    beside = Counter(ast.literal_eval(ok(tell).text or ""))
     timeline.rollback(snapshot)
-    after = Counter(ast.literal_eval(timeline.ok(tell).text or ""))
+    after = Counter(ast.literal_eval(ok(tell).text or ""))
     assert plain
     assert (beside - plain, after - plain) == ({}, {})
 
