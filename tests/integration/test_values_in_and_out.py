@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,7 @@ from sandbank.events import Finished, Started
 from sandbank.v1 import state_pb2, variable_pb2
 
 from tests.raw_api import Api, refused
+from tests.sandboxes import kill_sandbox
 from tests.server_process import ServerProcess
 
 Change = variable_pb2.VariableChange
@@ -290,3 +292,43 @@ def _column(values: list[int | None]) -> bytes:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())
+
+
+def test_what_was_set_and_is_lost_is_named(client: Client, server: ServerProcess) -> None:
+    """With the sandbox goes what was set since the checkpoint, in transactions that were committed too."""
+    with client.session(template="slim", checkpoint_policy="none") as session:
+        session.set("kept", 1)
+        session.set("again", 1)
+        saved = session.checkpoint()
+        session.set("again", 2)
+        with session.transaction() as tx:
+            tx.set("committed", 3)
+        with session.transaction() as tx:
+            tx.set("undone", 4)
+            tx.rollback()
+        kill_sandbox(server, session.refresh().sandbox_id)
+        give_up = time.monotonic() + 60
+        while not session.refresh().last_recovery.HasField("wall_time"):
+            assert time.monotonic() < give_up
+        recovery = session.info.last_recovery
+        assert recovery.from_checkpoint_id == saved.checkpoint_id
+        assert sorted(recovery.lost_variables) == ["again", "committed"]
+        assert session.run("[kept, again, 'committed' in globals()]").value == [1, 1, False]
+
+
+def test_under_synchronous_it_is_durable_also_beside_an_operation(client: Client) -> None:
+    """The checkpoint that has it may be that of the operation: before that nobody is told that it was set."""
+    with client.session(template="slim", checkpoint_policy="synchronous") as session:
+        session.run("x = 1")
+        running = iter(session.execute("import os, time\nwhile not os.path.exists('go'): time.sleep(.005)"))
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(session.set, "x", 2)
+            assert isinstance(next(running), Started)
+            second = pool.submit(session.set, "y", 3)
+            session.files.upload(b"", "go")
+            list(running)
+            first.result(60)
+            second.result(60)
+        saved = session.refresh().latest_checkpoint_id
+        with client.session(template="slim", from_checkpoint_id=saved) as other:
+            assert other.run("[x, y]").value == [2, 3]

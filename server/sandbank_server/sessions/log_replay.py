@@ -43,9 +43,18 @@ class LogReplay(LogState):
         elif kind in ("ta", "t"):
             self._replay_transaction(kind, fields)
         else:
-            if kind in ("x", "y"):
-                self._files_from = self._finished
-            self._files.replay(kind, fields)
+            self._replay_names(kind, fields)
+
+    def _replay_names(self, kind: object, fields: dict[str, object]) -> None:
+        """Files and variables that came in through the API."""
+        if kind == "v":
+            self._set.add(str(fields["p"]), _number(fields["n"]))
+            return
+        if kind in ("x", "y"):
+            self._files_from = self._finished
+        if kind == "y":
+            self._set.forget(self.sets_missing_in(str(fields.get("p", ""))))
+        self._files.replay(kind, fields)
 
     def _replay_state(self, kind: str, fields: dict[str, object]) -> None:
         if kind == "r":
@@ -62,6 +71,7 @@ class LogReplay(LogState):
                 str(fields.get("op", "")),
                 str(fields["cp"]),
                 _number(fields.get("u", 0)),
+                _number(fields.get("s", 0)),
                 [(str(name), _state(state), _outcome(outcome)) for name, state, outcome in ends],
             )
 

@@ -8,6 +8,7 @@ from sandbank.v1 import execution_pb2, transaction_pb2
 
 from sandbank_server.sessions.coverage import Coverage
 from sandbank_server.sessions.log_entry import KEPT_EFFECT, LogEntry, Terms
+from sandbank_server.sessions.set_variables import SetVariables
 from sandbank_server.sessions.transaction_ledger import ASKED_FOR, TransactionLedger
 from sandbank_server.sessions.uploaded_files import UploadedFiles
 
@@ -38,6 +39,7 @@ class LogState:
         self._saved_ends: dict[str, tuple[str, _Operation.State, _Operation.Outcome]] = {}
         """Operations that a checkpoint has the effects of, although nobody was told their end: how they ended."""
         self._files = UploadedFiles()
+        self._set = SetVariables()
         self._files_from = 0
         """Operations of a rank above this wrote into the workspace of today."""
         self._entries: dict[str, LogEntry] = {}
@@ -63,6 +65,15 @@ class LogState:
     def uploads_missing_in(self, checkpoint_id: str) -> list[str]:
         """Return the files that came in and that a checkpoint does not have."""
         return self._files.missing_in(checkpoint_id)
+
+    @property
+    def newest_set(self) -> int:
+        """The number of the newest variable that was set through the API."""
+        return self._set.newest
+
+    def sets_missing_in(self, checkpoint_id: str) -> list[str]:
+        """Return the variables that were set through the API and that a checkpoint does not have."""
+        return self._set.missing_in(checkpoint_id, self.coverage.has)
 
     @property
     def last_lost_files(self) -> list[str]:
@@ -146,8 +157,11 @@ class LogState:
             self.coverage.add(saved[0], entry.rank)
         entry.finished = entry.started = True
 
-    def _cover(self, operation_id: str, checkpoint_id: str, uploads: int, ends: Iterable[End] = ()) -> None:
+    def _cover(
+        self, operation_id: str, checkpoint_id: str, uploads: int, sets: int = 0, ends: Iterable[End] = ()
+    ) -> None:
         self._files.save(checkpoint_id, uploads)
+        self._set.save(checkpoint_id, sets)
         self.coverage.add(checkpoint_id, self.rank_of(operation_id))
         for name, state, outcome in ends:
             self._saved_ends[name] = checkpoint_id, state, outcome
@@ -224,6 +238,7 @@ class LogState:
     def _mark_reset(self) -> None:
         self.origin, self.origin_count = "", 0
         self.coverage.go_back("", self._finished)
+        self._set.clear()
         for entry in self._entries.values():
             entry.before_reset = True
 
@@ -231,6 +246,7 @@ class LogState:
         self.origin, self.origin_count = checkpoint_id, execution_count
         self.coverage.go_back(checkpoint_id, self._finished)
         self._files.go_back(checkpoint_id)
+        self._set.forget(self.sets_missing_in(checkpoint_id))
         self._files_from = self._finished
         for entry in self._entries.values():
             entry.before_reset = not self.coverage.has_now(entry.rank)

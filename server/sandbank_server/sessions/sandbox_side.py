@@ -221,6 +221,7 @@ class SandboxSide(SessionCore):
     def _lose_state(self, checkpoint_id: str = "") -> Loss:
         """Record what goes with the sandbox but for what a checkpoint has; return it, with what was lost untold."""
         log, unsaved = self.operations.log, self._unsaved_loss()
+        unsaved += Loss(variables=log.sets_missing_in(checkpoint_id))
         lost = log.lose_effects(0, log.covered_by(checkpoint_id))
         return unsaved + self._loss_of(lost, log.lose_files(checkpoint_id))
 

@@ -30,6 +30,7 @@ from sandbank_server.sessions.session_use import SessionUse
 from sandbank_server.sessions.state_transfer import Written, load_state, write_state
 
 _LOST = checkpoint_pb2.FIDELITY_LOST
+_LOOK_AGAIN_SECONDS = 0.2
 
 _TRIES = 3
 """Checkpoints made for one operation under SYNCHRONOUS, where none turns out to have its effects."""
@@ -47,6 +48,8 @@ class SessionSaving(SessionUse):
     ) -> None:
         super().__init__(record, services, log, secret_env)
         self._checkpointing = asyncio.Lock()
+        self._set_in: dict[str, list[tuple[str, str]]] = {}
+        """Variables that were set in a transaction, each with the operation before it."""
         self._autosave = Autosave(
             record.checkpoint_policy,
             self._save_automatically,
@@ -90,10 +93,32 @@ class SessionSaving(SessionUse):
         else:
             self.state_changed()
 
+    async def variable_set(self, name: str, operation_id: str, transaction_id: str) -> None:
+        """A variable was set after an operation: a change as any other; in a transaction, once that is committed.
+
+        As :meth:`changed_outside`.
+        """
+        if transaction_id:
+            self._set_in.setdefault(transaction_id, []).append((name, operation_id))
+            return
+        log = self.operations.log
+        log.set_variable(name, operation_id)
+        await self.changed_outside()
+        if self.record.checkpoint_policy != session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS:
+            return
+        # While an operation runs a checkpoint may be of a moment before this. The end of that operation makes another.
+        while name in log.sets_missing_in(self.record.latest_checkpoint_id):
+            await self._services.clock.sleep(_LOOK_AGAIN_SECONDS)
+            if not self.operations.live:
+                await self.changed_outside()
+
     async def end_transaction(self, transaction_id: str, *, commit: bool) -> transaction_pb2.Transaction:
         """See :meth:`SessionUse.end_transaction`; what is committed is a change."""
         ended = await super().end_transaction(transaction_id, commit=commit)
+        were_set = self._set_in.pop(transaction_id, [])
         if commit:
+            for name, operation_id in were_set:
+                self.operations.log.set_variable(name, operation_id)
             await self.changed_outside()
         return ended
 
@@ -176,7 +201,7 @@ class SessionSaving(SessionUse):
         services, tenant = self._services, self.record.tenant
         checkpoint_id = services.ids.checkpoint_id()
         began = services.clock.monotonic()
-        uploads = self.operations.log.newest_upload
+        uploads, sets = self.operations.log.newest_upload, self.operations.log.newest_set
         written_in = self.record.sandbox_id, self.record.generation
         kept: list[CheckpointRecord] = []
 
@@ -201,21 +226,21 @@ class SessionSaving(SessionUse):
             await self._library.keep(record, manifest)
             kept.append(record)
             if (self.record.sandbox_id, self.record.generation) == written_in:
-                await self._take_note(record, uploads)
+                await self._take_note(record, uploads, 0 if written.stale else sets)
 
         await write_state(
             link, self._library.chunks, tenant, checkpoint_id, self._find_base, keep, verify=verify
         )
         return kept[0]
 
-    async def _take_note(self, record: CheckpointRecord, uploads: int) -> None:
+    async def _take_note(self, record: CheckpointRecord, uploads: int, sets: int) -> None:
         """It is durable: recovery begins with it, and operations whose end waited for that are told to have ended.
 
         What the log says counts if all is killed now; the catalog has it, too, before anybody is told.
         """
         operations, as_of = self.operations, record.last_operation_id
         ends = operations.held.ends_up_to(as_of)
-        operations.log.cover(as_of, record.checkpoint_id, uploads=uploads, ends=ends)
+        operations.log.cover(as_of, record.checkpoint_id, uploads=uploads, sets=sets, ends=ends)
         self._keeper.change(latest_checkpoint_id=record.checkpoint_id)
         await self._keeper.save()
         for name, _, _ in ends:

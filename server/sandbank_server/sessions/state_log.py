@@ -80,19 +80,34 @@ class StateLog(LogReplay):
         self._note({"k": "m", "g": generation})
 
     def cover(
-        self, operation_id: str, checkpoint_id: str, *, uploads: int = 0, ends: Iterable[End] = ()
+        self,
+        operation_id: str,
+        checkpoint_id: str,
+        *,
+        uploads: int = 0,
+        sets: int = 0,
+        ends: Iterable[End] = (),
     ) -> None:
         """Record that a checkpoint is durable, of the state that has the effects up to an operation's.
 
-        ``uploads``: it has the files that had come in when :attr:`newest_upload` was that. ``ends``: operations whose
+        ``uploads``: it has the files that had come in when :attr:`newest_upload` was that; ``sets``: likewise the
+        variables, by :attr:`newest_set`. ``ends``: operations whose
         effects it has and whose end is not recorded yet; should all die now, it is known how they ended.
         """
         ends = list(ends)
-        self._cover(operation_id, checkpoint_id, uploads, ends)
+        self._cover(operation_id, checkpoint_id, uploads, sets, ends)
         fields: dict[str, object] = {"k": "c", "op": operation_id, "cp": checkpoint_id, "u": uploads}
+        if sets:
+            fields["s"] = sets
         if ends:
             fields["e"] = ends
         self._note(fields)
+
+    def set_variable(self, name: str, operation_id: str) -> None:
+        """Record a variable that was set through the API, after an operation, so that a recovery can name it."""
+        rank = self.rank_of(operation_id)
+        self._note({"k": "v", "p": name, "n": rank})
+        self._set.add(name, rank)
 
     def upload(self, path: str) -> None:
         """Record a file that came in through the API, so that a recovery can name it when it is lost."""
@@ -114,10 +129,13 @@ class StateLog(LogReplay):
     def lose_files(self, checkpoint_id: str = "") -> list[str]:
         """Record that the workspace went with its sandbox; return the files that no checkpoint brings back.
 
+        The variables that were set and that it does not bring back are forgotten: see :meth:`sets_missing_in`.
+
         Those that came in by uploads, and those that operations told to have written.
 
         ``checkpoint_id``: the one from which the session goes on, empty for none.
         """
+        self._set.forget(self.sets_missing_in(checkpoint_id))
         writers = self._writers_since(checkpoint_id)
         lost = dict.fromkeys((*self.gone_with(writers).files, *self._files.lose(checkpoint_id)))
         self._files.last_lost = list(newest_names(list(lost))[0])

@@ -63,6 +63,8 @@ class Written:
     taken: Taken
     as_of_operation_id: str
     execution_count: int
+    stale: bool = False
+    """The session was in a later state when it was written."""
 
 
 async def write_state(
@@ -127,7 +129,7 @@ async def _write_once(
         await stream.send_header({"type": "stored"})
         result = (await asked).state
         taken.manifest.operation = result.as_of_operation_id
-        return Written(taken, result.as_of_operation_id, result.execution_count)
+        return Written(taken, result.as_of_operation_id, result.execution_count, result.stale)
 
 
 async def load_state(

@@ -101,8 +101,7 @@ class SessionValues:
         async def settle(asked: asyncio.Future[runner_pb2.Reply]) -> None:
             result = (await asyncio.shield(asked)).state
             changes.append(check_change(result.change, target.name))
-            if not target.transaction_id:  # else it is a change when that is committed
-                await session.changed_outside()
+            await session.variable_set(target.name, result.as_of_operation_id, target.transaction_id)
 
         try:
             with session.in_use():
