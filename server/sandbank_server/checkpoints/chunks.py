@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -50,15 +51,40 @@ class ChunkStore:
 
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
+        self._asked: dict[str, float] = {}
+        """When somebody last asked for chunks: a checkpoint that is being written counts on them, or brings them."""
+        self._dropping: frozenset[str] = frozenset()
+        self._dropped = asyncio.Event()
 
     async def lacking(self, tenant: str, names: Sequence[str]) -> list[str]:
-        """Return the names whose chunks are not there, each once, in order."""
+        """Return the names whose chunks are not there, each once, in order. The others stay for an hour at least."""
         wanted = list(dict.fromkeys(names))
+        keys = [_key(tenant, name) for name in wanted]
+        self._asked.update(dict.fromkeys(keys, time.monotonic()))
+        while not self._dropping.isdisjoint(keys):
+            await self._dropped.wait()
         try:
             there = await self._blobs.present(_key(tenant, name) for name in wanted)
         except BlobStoreError as error:
             raise _unavailable() from error
         return [name for name in wanted if _key(tenant, name) not in there]
+
+    async def drop(self, keys: Sequence[str], unless_asked_seconds: float) -> list[str]:
+        """Remove blobs that no checkpoint refers to, but for those that were asked for of late; return which went.
+
+        One call at a time. Raises BlobStoreError.
+        """
+        since = time.monotonic() - unless_asked_seconds
+        self._asked = {key: when for key, when in self._asked.items() if when > since}
+        gone = [key for key in keys if key not in self._asked]
+        self._dropping = frozenset(gone)
+        self._dropped.clear()
+        try:
+            await self._blobs.delete(gone)
+        finally:
+            self._dropping = frozenset()
+            self._dropped.set()
+        return gone
 
     async def put(self, tenant: str, chunks: Mapping[str, bytes]) -> int:
         """Keep chunks, durably; return the bytes that they take. :class:`WrongChunkError`."""

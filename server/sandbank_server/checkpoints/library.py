@@ -147,12 +147,16 @@ class CheckpointLibrary:
             for record in known.values():
                 used.update(name for name, _ in (await self.manifest(record)).chunks())
             unused = [info for info in chunks if info.key.rpartition("/")[2] not in used]
-            gone = [info.key for info in (*stray, *unused)]
-            for first in range(0, len(gone), _DELETE_AT_ONCE):
-                await self._blobs.delete(gone[first : first + _DELETE_AT_ONCE])
+            await self._blobs.delete([info.key for info in stray])
+            gone: set[str] = set()
+            for first in range(0, len(unused), _DELETE_AT_ONCE):
+                keys = [info.key for info in unused[first : first + _DELETE_AT_ONCE]]
+                # One that is unused may be counted on by a checkpoint that is being written.
+                gone.update(await self.chunks.drop(keys, grace_seconds))
         except BlobStoreError as error:
             raise _unavailable() from error
-        return Collected(len(stray), len(unused), sum(info.size_bytes for info in (*stray, *unused)))
+        freed = [*stray, *(info for info in unused if info.key in gone)]
+        return Collected(len(stray), len(gone), sum(info.size_bytes for info in freed))
 
 
 def _key(tenant: str, checkpoint_id: str) -> str:

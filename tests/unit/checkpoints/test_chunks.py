@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
@@ -86,3 +86,27 @@ async def test_many_are_read_in_order(store: ChunkStore) -> None:
     assert await anext(reading) == pieces[0]
     await reading.aclose()
     assert {task for task in asyncio.all_tasks() if not task.done()} == {asyncio.current_task()}
+
+
+async def test_a_chunk_that_somebody_counts_on_is_not_dropped(store: ChunkStore) -> None:
+    """Asked for of late, it stays; where it is being removed just now, who asks waits and is told that it lacks."""
+    names = [name_of(data) for data in (b"a", b"b")]
+    for data in (b"a", b"b"):
+        await store.put(TENANT, {name_of(data): data})
+    keys = [f"{TENANT}/chunks/{name[:2]}/{name}" for name in names]
+    assert await store.lacking(TENANT, [names[0]]) == []
+    assert await store.drop(keys, 3600.0) == [keys[1]]
+    assert await store.lacking(TENANT, names) == [names[1]]
+    assert await store.drop([keys[0]], 0.0) == [keys[0]]
+    await store.put(TENANT, {names[0]: b"a"})
+    asked = []
+    delete = store._blobs.delete
+
+    async def slow(gone: Iterable[str]) -> None:
+        asked.append(asyncio.ensure_future(store.lacking(TENANT, [names[0]])))
+        await asyncio.sleep(0)  # it has asked now, and the chunk is still there
+        await delete(gone)
+
+    store._blobs.delete = slow  # type: ignore[method-assign]
+    assert await store.drop([keys[0]], 0.0) == [keys[0]]
+    assert await asked[0] == [names[0]]
