@@ -20,6 +20,8 @@ _FEW: Final = 8
 _WAIT: Final = 4
 """Looks."""
 _SMALL: Final = 25
+_ROOM: Final = 600_000
+"""Addresses that are remembered in all."""
 _GLANCES: Final = 8
 """Small glances that are put together."""
 
@@ -94,7 +96,7 @@ class Calm:
                 for name in names:
                     self._take([name], now)
             return
-        if glance.names:
+        if glance.names and glance.size + sum(each.size for each in self._glances) < _ROOM:
             self._glances.append(glance)
             self.names.update(glance.names)
             for name in glance.names:

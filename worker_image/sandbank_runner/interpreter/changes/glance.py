@@ -23,8 +23,8 @@ from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
 
-LARGEST: Final = 200_000
-"""Addresses that are remembered of the variables of one glance."""
+LARGEST: Final = 300_000
+"""Addresses that are remembered of the variables of one glance; some 80 bytes each."""
 _MISSING: Final = object()
 
 

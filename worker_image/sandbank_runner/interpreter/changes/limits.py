@@ -10,6 +10,10 @@ VARIABLE_SECONDS: Final = 1.0
 """What the comparison of one variable may take."""
 REPORT_SECONDS: Final = 1.5
 """What all of one report may take: less than the grace that a cancelled operation has."""
+DEAR_SECONDS: Final = 0.2
+"""A variable that could not be compared in this time is not looked at again for a while."""
+DEAR_LOOKS: Final = 50
+"""How long."""
 CHECK_EVERY: Final = 2_000
 """Objects between two looks at the clock."""
 NESTING: Final = 40

@@ -53,6 +53,15 @@ def state_of_atom(value: Any, key: int) -> State:
     return state
 
 
+def state_unseen(value: Any, before: State) -> State:
+    """Return the state of what was too dear to compare ``before``, and is not looked at now."""
+    state = State()
+    state.type_name = type_name(value)
+    state.unsure = before.unsure
+    state.lost = before.lost
+    return state
+
+
 def _failed(error: Exception) -> str:
     """Say why something cannot be looked at: a user's audit hook, memory, another thread that changes it meanwhile."""
     return f"looking at it failed: {type(error).__name__}"

@@ -12,7 +12,12 @@ from typing import Any, Final, NamedTuple
 from sandbank_runner.interpreter.changes import atoms, code, rules, sharing
 from sandbank_runner.interpreter.changes.buffers import Kept, Memory
 from sandbank_runner.interpreter.changes.calm import Calm
-from sandbank_runner.interpreter.changes.limits import REPORT_SECONDS, VARIABLE_SECONDS
+from sandbank_runner.interpreter.changes.limits import (
+    DEAR_LOOKS,
+    DEAR_SECONDS,
+    REPORT_SECONDS,
+    VARIABLE_SECONDS,
+)
 from sandbank_runner.interpreter.changes.pages import Pages, is_alone
 from sandbank_runner.interpreter.changes.pointers import Pointers
 from sandbank_runner.interpreter.changes.states import (
@@ -21,6 +26,7 @@ from sandbank_runner.interpreter.changes.states import (
     indistinguishable,
     state_of,
     state_of_atom,
+    state_unseen,
 )
 from sandbank_runner.interpreter.changes.walk import Buffers, Entry, Place
 from sandbank_runner.interpreter.reading.kinds import identity
@@ -96,6 +102,8 @@ class Tracker:
         """There was one thread at the last look, so what was seen then is what the next operation begins with."""
         self._touched: set[str] = set()
         """Names whose state was another since the last report, and those that are gone."""
+        self._dear: dict[str, tuple[int, int]] = {}
+        """What took too long to compare: which object it was, and for how many looks it is not looked at."""
         self._library: dict[int, tuple[Entry, Any]] = {}
         self._calm = Calm(everybodys(names), names)
         self._order: list[Any] = []
@@ -169,7 +177,7 @@ class Tracker:
                     continue
                 new = state_of_atom(value, key)
             else:
-                new = state_of(value, around, min(_monotonic() + VARIABLE_SECONDS, last))
+                new = self._state_of(name, value, old, around, last)
             if old is not None and indistinguishable(old, new):
                 quiet.append(name)
             else:
@@ -178,10 +186,24 @@ class Tracker:
             self._seen = {**before, **changed}
             for name in gone:
                 del self._seen[name]
+                self._dear.pop(name, None)
             self._touched.update(changed, gone)
         self._calm.note(quiet, [*changed, *gone])
         self._calm.settle(now)
         return _differences([*changed, *gone], before, self._seen)
+
+    def _state_of(self, name: str, value: Any, old: State | None, around: Around, last: float) -> State:
+        number, looks = self._dear.get(name, (0, 0))
+        if looks and old is not None and old.unsure and number == identity(value):
+            self._dear[name] = number, looks - 1
+            return state_unseen(value, old)
+        began = _monotonic()
+        new = state_of(value, around, min(began + VARIABLE_SECONDS, last))
+        if new.unsure and _monotonic() - began > DEAR_SECONDS:
+            self._dear[name] = identity(value), DEAR_LOOKS
+        else:
+            self._dear.pop(name, None)
+        return new
 
 
 def _differences(names: Iterable[str], before: dict[str, State], after: dict[str, State]) -> list[Difference]:

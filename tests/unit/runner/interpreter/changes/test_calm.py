@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from sandbank_runner.interpreter.changes import glance
+from sandbank_runner.interpreter.changes import tracker as tracker_module
+from sandbank_runner.interpreter.changes.states import state_of
 from sandbank_runner.interpreter.changes.tracker import Tracker
 
 from tests.unit.runner.interpreter.changes.cases import FOUND, NOT_REPORTED
@@ -196,6 +198,38 @@ def test_what_is_too_much_for_a_glance_is_walked(monkeypatch: pytest.MonkeyPatch
     names["big"][1_000].append(1)
     names["v7"].append(1)
     assert told(tracker) == [("big", 2), ("v7", 2)]
+
+
+def test_what_takes_too_long_is_not_tried_after_each_operation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told each time, because nobody knows; and is compared again once it is another object, or after a while."""
+    walked = []
+    real = state_of
+
+    def slow(value: Any, around: Any, deadline: float) -> Any:
+        if isinstance(value, list) and len(value) == 3:
+            walked.append(value)
+            clock[0] += 5.0
+            state = real(value, around, -1.0)
+            state.unsure = "it took too long"
+            return state
+        return real(value, around, deadline)
+
+    clock = [0.0]
+    monkeypatch.setattr(tracker_module, "state_of", slow)
+    monkeypatch.setattr(tracker_module, "_monotonic", lambda: clock[0])
+    names: dict[str, Any] = {"x": [1, 2, 3], "y": [1]}
+    tracker = Tracker(names)
+    assert told(tracker) == [("x", 1), ("y", 1)]
+    for turn in range(100):
+        assert told(tracker) == [("x", 2)], turn
+    assert len(walked) == 2
+    names["x"] = [4, 5, 6]
+    assert told(tracker) == [("x", 2)]
+    assert len(walked) == 3
+    names["x"] = [1]
+    assert told(tracker) == [("x", 2)]
+    assert told(tracker) == []
+    assert not tracker._dear
 
 
 def test_what_changes_often_is_not_glanced_at_for_longer_and_longer() -> None:
