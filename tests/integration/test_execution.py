@@ -339,15 +339,18 @@ def test_update_changes_labels_and_puts_off_the_end(client: Client) -> None:
         assert after.expire_time.seconds - before.expire_time.seconds == 60
 
 
-def test_a_session_says_when_it_will_end(session: Session) -> None:
-    """After its idle timeout, where that is sooner than its lifetime."""
+def test_a_session_says_when_it_will_end(client: Client, session: Session) -> None:
+    """At the end of its lifetime; after its idle timeout, where it ends then and that is sooner."""
     told = session.refresh()
-    assert told.expire_time.seconds - told.last_active_time.seconds == 15 * 60
+    assert told.expire_time.seconds - told.create_time.seconds == 24 * 3600
+    with client.session(template="slim", idle_action="terminate") as ends:
+        told = ends.refresh()
+        assert told.expire_time.seconds - told.last_active_time.seconds == 15 * 60
 
 
 def test_an_idle_session_ends(client: Client) -> None:
-    """After its idle timeout, and says why."""
-    made = client.session(template="slim", idle_timeout=1.0)
+    """After its idle timeout, where it was asked not to hibernate then, and says why."""
+    made = client.session(template="slim", idle_timeout=1.0, idle_action="terminate")
     for event in made.events():
         if event.session_changed.state == session_pb2.Session.STATE_TERMINATED:
             assert "idle" in event.session_changed.state_detail
