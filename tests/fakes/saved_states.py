@@ -25,6 +25,8 @@ class Moment:
         self.gate = asyncio.Event()
         self.gate.set()
         self.errors: list[Exception] = []
+        self.hold_at = 0
+        """Who comes as this one, counted from 1, finds it closed."""
 
     def close(self) -> None:
         """Hold who comes next."""
@@ -34,6 +36,8 @@ class Moment:
     async def pass_by(self) -> None:
         """Wait for the gate, then go on or fail."""
         self.count += 1
+        if self.count == self.hold_at:
+            self.close()
         self.reached.set()
         await self.gate.wait()
         if self.errors:
