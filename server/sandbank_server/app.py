@@ -88,6 +88,7 @@ FEATURES: Final = (
     "recovery",
     "forks",
     "hibernation",
+    "recompute",
 )
 """What works; what is not listed answers NOT_SUPPORTED."""
 

@@ -89,13 +89,6 @@ def test_what_is_not_there(api: Api, session: Session) -> None:
         api.pool.GetPool(pool_pb2.GetPoolRequest(template="none"))
 
 
-@pytest.mark.parametrize("fields", [{"recompute": True}])
-def test_session_options_that_are_not_built_yet(api: Api, fields: dict) -> None:
-    """What is asked for and cannot be had is never ignored in silence."""
-    with refused("UNIMPLEMENTED", "NOT_SUPPORTED"):
-        api.sessions.CreateSession(session_pb2.CreateSessionRequest(template="slim", **fields))
-
-
 def test_the_features_say_what_works(api: Api) -> None:
     """By names that stay."""
     features = set(api.info.GetServerInfo(info_pb2.GetServerInfoRequest()).features)
@@ -107,6 +100,7 @@ def test_the_features_say_what_works(api: Api) -> None:
         "change-reports",
         "completion",
         "hibernation",
+        "recompute",
     } <= features
 
 

@@ -28,6 +28,7 @@ class SessionRecord:
     - ``end_time``: None until it ended.
     - ``snapshots_disabled``, ``snapshot_history``, ``quiet_time``: its snapshot policy, also for its next sandbox.
     - ``checkpoint_policy``: a number of the public enum; ``latest_checkpoint_id``: empty until there is one.
+    - ``recompute``: variables that cannot be saved may be made anew by running code again.
     """
 
     tenant: str
@@ -59,6 +60,7 @@ class SessionRecord:
     quiet_time: timedelta = timedelta(milliseconds=50)
     checkpoint_policy: int = 0
     latest_checkpoint_id: str = ""
+    recompute: bool = False
 
 
 @dataclass(frozen=True, slots=True)

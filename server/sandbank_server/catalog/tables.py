@@ -24,7 +24,7 @@ from sqlalchemy import (
     false,
 )
 
-SCHEMA_VERSION: Final = "0003"
+SCHEMA_VERSION: Final = "0004"
 """The migration that makes these tables; a test holds it against the newest one."""
 
 metadata: Final = MetaData()
@@ -62,6 +62,7 @@ sessions: Final = Table(
     Column("quiet_time", BigInteger, nullable=False, server_default="50000"),
     Column("checkpoint_policy", SmallInteger, nullable=False, server_default="0"),
     Column("latest_checkpoint_id", String(128), nullable=False, server_default=""),
+    Column("recompute", Boolean, nullable=False, server_default=false()),
     Index("sessions_by_request", "tenant", "request_id", unique=True),
     Index("sessions_by_time", "tenant", "create_time", "session_id"),
     Index("sessions_by_end", "end_time"),

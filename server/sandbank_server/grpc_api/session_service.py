@@ -54,7 +54,7 @@ class SessionService:
         self, request: session_pb2.CreateSessionRequest, call: CallContext
     ) -> session_pb2.CreateSessionResponse:
         """Make a session."""
-        self._refuse_unbuilt(request)
+        self._check_enums(request)
         template = request.template or self._default_template
         if template not in self._templates:
             raise TemplateNotFoundError(f"no template {template!r}"[:200], resource=template[:128])
@@ -79,6 +79,7 @@ class SessionService:
             idle_action=request.idle_action or session_pb2.IDLE_ACTION_HIBERNATE,
             checkpoint_policy=request.checkpoint_policy or session_pb2.CHECKPOINT_POLICY_NONE,
             from_checkpoint_id=check.check_optional_id(request.from_checkpoint_id, "from_checkpoint_id"),
+            recompute=request.recompute,
             **self._snapshot_policy(request.snapshot_policy),
         )
         session = await self._sessions.create(new)
@@ -133,7 +134,7 @@ class SessionService:
         }
 
     @staticmethod
-    def _refuse_unbuilt(request: session_pb2.CreateSessionRequest) -> None:
+    def _check_enums(request: session_pb2.CreateSessionRequest) -> None:
         check.check_enum(
             request.checkpoint_policy,
             session_pb2.CheckpointPolicy.DESCRIPTOR.values_by_number,
@@ -142,7 +143,6 @@ class SessionService:
         check.check_enum(
             request.idle_action, session_pb2.IdleAction.DESCRIPTOR.values_by_number, "idle_action"
         )
-        check.refuse_unbuilt("recompute", asked=request.recompute)
 
     async def GetSession(
         self, request: session_pb2.GetSessionRequest, call: CallContext

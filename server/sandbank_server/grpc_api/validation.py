@@ -10,7 +10,7 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
-from sandbank_server.errors import BadFieldError, BadIdError, CodeTooLargeError, NotSupportedError
+from sandbank_server.errors import BadFieldError, BadIdError, CodeTooLargeError
 
 ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -112,9 +112,3 @@ def check_enum(value: int, known: Mapping[int, object], path: str) -> int:
     if value not in known:
         raise BadFieldError.at(path, f"{value} is not a known value")
     return value
-
-
-def refuse_unbuilt(what: str, *, asked: bool) -> None:
-    """Raise NOT_SUPPORTED when something was asked for that is not built yet: never ignored in silence."""
-    if asked:
-        raise NotSupportedError(f"{what} is not supported by this server", metadata={"field": what})

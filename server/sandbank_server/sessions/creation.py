@@ -47,6 +47,7 @@ class NewSession:
     quiet_time: timedelta = _USUAL_QUIET_TIME
     checkpoint_policy: int = session_pb2.CHECKPOINT_POLICY_NONE
     from_checkpoint_id: str = ""
+    recompute: bool = False
 
     def digest(self) -> str:
         """Return what decides whether a repeated request id is a repeated request."""
@@ -61,6 +62,7 @@ class NewSession:
         if self.checkpoint_policy != session_pb2.CHECKPOINT_POLICY_NONE:
             request.checkpoint_policy = self.checkpoint_policy  # type: ignore[assignment]
         request.from_checkpoint_id = self.from_checkpoint_id
+        request.recompute = self.recompute
         request.idle_timeout.FromTimedelta(self.idle_timeout)
         request.max_lifetime.FromTimedelta(self.max_lifetime)
         policy = session_pb2.SnapshotPolicy(
@@ -180,4 +182,5 @@ class SessionFactory:
             snapshot_history=new.snapshot_history,
             quiet_time=new.quiet_time,
             checkpoint_policy=new.checkpoint_policy,
+            recompute=new.recompute,
         )

@@ -156,6 +156,7 @@ class SessionManager:
             snapshot_history=record.snapshot_history,
             quiet_time=record.quiet_time,
             checkpoint_policy=record.checkpoint_policy,
+            recompute=record.recompute,
             from_checkpoint_id=saved.checkpoint_id,
         )
         wanted = (

@@ -73,6 +73,7 @@ class SandboxSide(SessionCore):
             workspace_copy_bytes=limits.workspace_copy_bytes,
             preview_chars=limits.preview_chars,
             change_count=limits.change_count,
+            recompute=self.record.recompute,
         )
         assign.interrupt_grace.FromMicroseconds(int(limits.interrupt_grace * 1e6))
         assign.quiet_time.FromTimedelta(self.record.quiet_time)

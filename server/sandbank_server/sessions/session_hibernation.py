@@ -200,15 +200,16 @@ class SessionHibernation(SessionWayBack):
         loaded = await self._restore_elsewhere(record, manifest, allow_lost=False)
         seconds = self._services.clock.monotonic() - began
         report = report_of(manifest, loaded, seconds)
-        if report.lost:
-            self._tell_of_loss(record.checkpoint_id, report)
+        if report.lost or report.recomputed:
+            self._tell_what_came_otherwise(record.checkpoint_id, report)
 
-    def _tell_of_loss(self, checkpoint_id: str, report: checkpoint_pb2.RestoreReport) -> None:
+    def _tell_what_came_otherwise(self, checkpoint_id: str, report: checkpoint_pb2.RestoreReport) -> None:
         recovery = session_pb2.Recovery(
             reason="it was woken; not everything could be saved when it went to sleep",
             from_checkpoint_id=checkpoint_id,
             generation=self.record.generation,
             lost_variables=[each.name for each in report.lost],
+            recomputed=[each.name for each in report.recomputed],
             wall_time=report.wall_time,
         )
         recovery.time.FromDatetime(self._services.clock.now())

@@ -16,8 +16,9 @@ from sandbank_server.runners.link import RunnerLink
 from sandbank_server.sessions.cursor import Cursor
 from sandbank_server.sessions.operation_log import OperationLog
 from sandbank_server.sessions.ports import SessionServices
-from sandbank_server.sessions.recovery import Loss, recovery_message, tell_loss
+from sandbank_server.sessions.recovery import Loss, newest_names, recovery_message, tell_loss
 from sandbank_server.sessions.recovery_plan import RECOVERY_ATTEMPTS, RecoveryPlan
+from sandbank_server.sessions.restore_report import report_of
 from sandbank_server.sessions.sandbox_side import WITHOUT_SANDBOX
 from sandbank_server.sessions.session_restoring import SessionRestoring
 from sandbank_server.sessions.submission import Submission
@@ -182,13 +183,16 @@ class SessionRecovery(SessionRestoring):
         work.recovery.generation = self.record.generation + 1
         loss = work.loss + self._older_loss(record.checkpoint_id) + _not_saved(manifest)
         self._tell(work, loss)
-        await self._restore_elsewhere(
+        loaded = await self._restore_elsewhere(
             record,
             manifest,
             allow_lost=False,
             losing=True,
             last_recovery=work.recovery.SerializeToString(),
         )
+        report = report_of(manifest, loaded, 0.0)
+        loss += Loss(variables=[each.name for each in report.lost])
+        work.recovery.recomputed[:] = newest_names([each.name for each in report.recomputed])[0]
         self._recovered_at, self._used_since = self._services.clock.monotonic(), False
         self._tell(work, loss)
         self._keeper.change(last_recovery=work.recovery.SerializeToString())

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sandbank.v1 import session_pb2
-from sandbank_server.errors import ArgumentError, BadFieldError, NotSupportedError
+from sandbank_server.errors import ArgumentError, BadFieldError
 from sandbank_server.grpc_api import validation as check
 from sandbank_server.grpc_api.paging import PageTokens
 
@@ -132,14 +132,6 @@ def test_environment_variables_have_bounds_and_stay_secret() -> None:
             check.check_environment(env, "secret_env")
         assert caught.value.violations[0].path == "secret_env"
         assert "hunter2" not in caught.value.message
-
-
-def test_what_is_not_built_is_never_ignored() -> None:
-    """NOT_SUPPORTED names the field; left unset it is fine."""
-    check.refuse_unbuilt("recompute", asked=False)
-    with pytest.raises(NotSupportedError) as caught:
-        check.refuse_unbuilt("recompute", asked=True)
-    assert caught.value.metadata == {"field": "recompute"}
 
 
 def test_an_unknown_enum_value_is_refused() -> None:

@@ -45,7 +45,7 @@ class Births:
             given = None
             while given is not self.environment:  # it may change while it is being set
                 given = self.environment
-                if given.variables:
+                if given.is_told:
                     await interpreter.answered(interpreter.set_environment(given), START_SECONDS)
         except BaseException as error:
             interpreter.kill("it did not start")

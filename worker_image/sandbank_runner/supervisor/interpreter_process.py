@@ -47,6 +47,13 @@ class Environment:
 
     variables: Mapping[str, str] = field(default_factory=dict)
     secret: tuple[str, ...] = ()
+    recompute: bool = False
+    """What cannot be saved may be made anew by code that is recorded."""
+
+    @property
+    def is_told(self) -> bool:
+        """Tell whether there is anything to tell an interpreter."""
+        return bool(self.variables) or self.recompute
 
 
 class Phase(enum.Enum):
@@ -204,6 +211,7 @@ class Interpreter:
             "type": "setup",
             "env": dict(environment.variables),
             "secret": list(environment.secret),
+            "recompute": environment.recompute,
         }
         return self._prepare(request, ("setup_done",))
 

@@ -266,7 +266,7 @@ class Interpreters:
     def set_environment(self, environment: Environment) -> None:
         """Give this environment to the current interpreter and to each fresh one."""
         self._births.environment = environment
-        if self.current is not None and self.current.free and environment.variables:
+        if self.current is not None and self.current.free and environment.is_told:
             answer = self.current.set_environment(environment)
             self._applying = self._loop.create_task(self._apply(self.current, answer))
 

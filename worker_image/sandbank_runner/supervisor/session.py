@@ -103,7 +103,7 @@ class Session:
         )
         interpreters.listener = self.dispatcher
         interpreters.set_environment(
-            Environment({**assign.env, **assign.secret_env}, tuple(assign.secret_env))
+            Environment({**assign.env, **assign.secret_env}, tuple(assign.secret_env), assign.recompute)
         )
 
     @property

@@ -154,7 +154,7 @@ class OperationSummary(_message.Message):
     def __init__(self, operation_id: _Optional[str] = ..., finished: _Optional[bool] = ..., last_sequence: _Optional[int] = ..., first_kept_sequence: _Optional[int] = ..., effects_lost: _Optional[bool] = ..., outcome: _Optional[int] = ...) -> None: ...
 
 class Assign(_message.Message):
-    __slots__ = ("session_id", "env", "secret_env", "journal_bytes", "journal_operations", "queue_limit", "interrupt_grace", "snapshots_disabled", "snapshot_history", "quiet_time", "workspace_copy_bytes", "change_count", "preview_chars")
+    __slots__ = ("session_id", "env", "secret_env", "journal_bytes", "journal_operations", "queue_limit", "interrupt_grace", "snapshots_disabled", "snapshot_history", "quiet_time", "workspace_copy_bytes", "change_count", "preview_chars", "recompute")
     class EnvEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -182,6 +182,7 @@ class Assign(_message.Message):
     WORKSPACE_COPY_BYTES_FIELD_NUMBER: _ClassVar[int]
     CHANGE_COUNT_FIELD_NUMBER: _ClassVar[int]
     PREVIEW_CHARS_FIELD_NUMBER: _ClassVar[int]
+    RECOMPUTE_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     env: _containers.ScalarMap[str, str]
     secret_env: _containers.ScalarMap[str, str]
@@ -195,7 +196,8 @@ class Assign(_message.Message):
     workspace_copy_bytes: int
     change_count: int
     preview_chars: int
-    def __init__(self, session_id: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., secret_env: _Optional[_Mapping[str, str]] = ..., journal_bytes: _Optional[int] = ..., journal_operations: _Optional[int] = ..., queue_limit: _Optional[int] = ..., interrupt_grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., snapshots_disabled: _Optional[bool] = ..., snapshot_history: _Optional[int] = ..., quiet_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., workspace_copy_bytes: _Optional[int] = ..., change_count: _Optional[int] = ..., preview_chars: _Optional[int] = ...) -> None: ...
+    recompute: bool
+    def __init__(self, session_id: _Optional[str] = ..., env: _Optional[_Mapping[str, str]] = ..., secret_env: _Optional[_Mapping[str, str]] = ..., journal_bytes: _Optional[int] = ..., journal_operations: _Optional[int] = ..., queue_limit: _Optional[int] = ..., interrupt_grace: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., snapshots_disabled: _Optional[bool] = ..., snapshot_history: _Optional[int] = ..., quiet_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., workspace_copy_bytes: _Optional[int] = ..., change_count: _Optional[int] = ..., preview_chars: _Optional[int] = ..., recompute: _Optional[bool] = ...) -> None: ...
 
 class Submit(_message.Message):
     __slots__ = ("operation_id", "code", "timeout", "max_output_bytes", "create_time", "traceparent", "tx_policy", "isolation", "transaction_id", "begin", "include_files", "allow_input", "report_changes")

@@ -52,6 +52,8 @@ def _restore(
         cli.json(report)
         return
     cli.out.print(plain(f"restored {report.restored_count} variables"), markup=False)
+    for variable in report.recomputed:
+        cli.out.print(plain(f"recomputed {variable.name}: {variable.reason}"), markup=False)
     for variable in report.lost:
         cli.out.print(plain(f"lost {variable.name}: {variable.reason}"), markup=False)
 

@@ -69,6 +69,9 @@ class Groups:
                 self._say_first(str(needed))
             else:
                 break
+        if known and saved.lost:  # who shares what with them is not to be compared: they will not be there
+            kept = [name for name in group.names if name not in saved.lost]
+            known = digests(self._graph.anchors.names, kept)
         self._tell(group, saved, known)
 
     def _say_first(self, name: str) -> None:
