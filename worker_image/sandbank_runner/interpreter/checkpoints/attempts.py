@@ -40,19 +40,22 @@ class _NotPlain(Exception):
     """There is more in a value than builtin containers and atoms."""
 
 
-class _PlainPickler(_pickle.Pickler):
-    """Pickles plain data in no time; of anything else it knows at once that it is none."""
+class _Counter:
+    """Takes a pickle, and keeps nothing of it."""
 
     def __init__(self) -> None:
-        super().__init__(self, PROTOCOL)
         self._bytes = 0
 
     def write(self, data: Any) -> int:
-        """Count a piece of the pickle."""
+        """Count a piece."""
         self._bytes += len(data)
         if self._bytes > BYTES:
             raise TooLarge
         return len(data)
+
+
+class _PlainPickler(_pickle.Pickler):
+    """Pickles plain data in no time; of anything else it knows at once that it is none."""
 
     def reducer_override(self, _value: Any) -> Any:
         """Refuse: it is asked about nothing that is plain."""
@@ -75,11 +78,35 @@ class Attempts:
         """Definitions that cannot be saved, and why."""
         self._tried: set[str] = set()
         self._plain: set[str] = set()
+        self._exhausted = False
 
     def runs_code(self, name: str) -> bool:
         """Tell whether the attempt may run code of the user's. Itself it runs none."""
-        if self._is_plain(name):
+        if self._is_plain(name) or self._exhausted:
             return False
+        try:
+            return self._leads_to_code(name)
+        except MemoryError:
+            self._give_up()
+            return False
+
+    def reason(self, name: str) -> str:
+        """Return why a variable cannot be saved; "" where it can."""
+        if name in self._plain:
+            return ""
+        if self._exhausted:
+            return NO_MEMORY
+        try:
+            return self._try(name)
+        except MemoryError:
+            self._give_up()
+            return NO_MEMORY
+
+    def _give_up(self) -> None:
+        """What is known of the graph takes too much memory: whoever reads on needs that."""
+        self._exhausted, self._known = True, None
+
+    def _leads_to_code(self, name: str) -> bool:
         graph = self._graph()
         seen: set[str] = set()
         waiting = [name]
@@ -95,21 +122,22 @@ class Attempts:
             waiting += graph.uses[each]
         return False
 
-    def reason(self, name: str) -> str:
-        """Return why a variable cannot be saved; "" where it can."""
-        if name in self._plain:
-            return ""
+    def _try(self, name: str) -> str:
         graph = self._graph()
         self._tried.add(name)
         if name not in graph.uses:
             graph.walk(name)
         for needed in sorted(graph.uses[name] - self._tried):
-            self.reason(needed)
+            self._try(needed)
         names = [name]
         if graph.refers_weakly(name):
             graph.walk_all()
             names = next(part for part in graph.components() if name in part)
-        reason = self._dump(Unit(graph, names, self._lost, _All(), _Nothing(), BYTES), graph.variables[name])
+        unit = Unit(graph, names, self._lost, _All(), _Nothing(), BYTES)
+        try:
+            reason = self._dump(unit, graph.variables[name])
+        finally:
+            unit.let_go()
         if reason:
             self._lost[name] = reason
         return reason
@@ -118,7 +146,7 @@ class Attempts:
         """Tell whether a variable is plain data, which can be saved."""
         self._allow_depth()
         try:
-            _PlainPickler().dump(self._variables[name])
+            _PlainPickler(_Counter(), PROTOCOL).dump(self._variables[name])
         except TookTooLong:
             raise
         except BaseException:
@@ -129,12 +157,10 @@ class Attempts:
     def _dump(self, unit: Unit, value: Any) -> str:
         try:
             unit.dump(value)
-        except TookTooLong:
+        except (TookTooLong, MemoryError):  # a checkpoint's writer has more of both
             raise
         except TooLarge:
             return TOO_LARGE
-        except MemoryError:  # a checkpoint's writer has more
-            return NO_MEMORY
         except BaseException as error:
             return brief(error)
         return ""

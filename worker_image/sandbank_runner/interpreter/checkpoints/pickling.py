@@ -67,6 +67,11 @@ class Unit:
         self._rules.begin_anew()
         return self.sink.bytes, len(self.buffers)
 
+    def let_go(self) -> None:
+        """Give everything up: it holds itself, and where no collector is about, it would stay."""
+        self._pickler.clear_memo()
+        del self._pickler, self._rules
+
     def close(self) -> list[Chunk]:
         """Return the chunks of all pickles."""
         return self.sink.close()

@@ -22,7 +22,7 @@ from sandbank_runner.interpreter.namespace import OWN_NAMES
 from sandbank_runner.interpreter.reading.kinds import Facts, facts, type_name
 from sandbank_runner.interpreter.reading.patience import Patience, TookTooLong
 from sandbank_runner.interpreter.reading.previews import UserCode, cut, preview
-from sandbank_runner.interpreter.reading.sizes import Sizes
+from sandbank_runner.interpreter.reading.sizes import OBJECTS, Sizes
 from sandbank_runner.interpreter.reading.unavailable import Unavailable
 from sandbank_runner.interpreter.reading.values import REPR, value_of
 from sandbank_runner.interpreter.sealed import seal
@@ -33,6 +33,9 @@ PREVIEW_SECONDS = 0.5
 """What the ``__repr__`` of one variable may take for its preview."""
 PREVIEWS_SECONDS = 3.0
 """What those of all variables may take together; then the rest have none."""
+SIZES_SECONDS = 3.0
+"""What measuring all variables may take together; then only so few objects of each are counted:"""
+FEW_OBJECTS = 1000
 ATTEMPT_SECONDS = 1.0
 """What trying to save one of them may take."""
 ATTEMPTS_SECONDS = 3.0
@@ -98,6 +101,7 @@ class Reader:
         self._previews_left = PREVIEWS_SECONDS
         self._patience = patience
         self._sizes = Sizes(names)
+        self._sizes_left = SIZES_SECONDS
         self._attempts = Attempts(names, {name: value for name, value in names.items() if is_shown(name)})
         self._attempts_left = ATTEMPTS_SECONDS
         self._items: list[dict[str, Any]] = []
@@ -185,7 +189,14 @@ class Reader:
         """Add what is known without the value's own code, as far as it can be had."""
         known = self._guarded(facts, value, Facts())
         item["shape"], item["dtype"], item["length"] = list(known.shape), known.dtype, known.length
-        item["size_bytes"] = 0 if self._bare else self._guarded(self._sizes.of, value, 0)
+        item["size_bytes"] = 0 if self._bare else self._guarded(self._size, value, 0)
+
+    def _size(self, value: object) -> int:
+        begin = _monotonic()
+        try:
+            return self._sizes.of(value, OBJECTS if self._sizes_left > 0 else FEW_OBJECTS)
+        finally:
+            self._sizes_left -= _monotonic() - begin
 
     def _try_to_save(self, item: dict[str, Any]) -> str | None:
         """Return why a checkpoint could not save a variable, "" where it could, None where that was not tried."""

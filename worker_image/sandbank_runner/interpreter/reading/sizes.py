@@ -56,11 +56,10 @@ class Sizes:
             if issubclass(type(module), types.ModuleType):
                 self._everybodys.add(identity(_namespace_of(module)))
 
-    def of(self, value: object) -> int:
-        """Return the size of ``value`` in bytes."""
+    def of(self, value: object, room: int = OBJECTS) -> int:
+        """Return the size of ``value`` in bytes; beyond ``room`` objects a lower bound."""
         seen = set(self._everybodys)
         seen.add(identity(value))
-        room = OBJECTS
         size = _own_size(value)
         # Iterators, not lists: of a container with millions of parts only those are touched that count.
         stack = [iter(_parts(value))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from tests.unit.runner.interpreter.harness import Interpreter
 from tests.unit.runner.interpreter.reading.harness import listing, value
 
@@ -50,6 +52,21 @@ def test_a_graph_without_end_is_left(interpreter: Interpreter):
     assert (answer.status, answer.items["b"]["unsavable"]) == (0, "")
     assert "not tried to its end" in answer.items["a"]["unsavable"]
     interpreter.ok("del a")
+
+
+def test_a_thousand_large_variables_are_described_in_time(interpreter: Interpreter):
+    """Of those for which none is left, less is known; what trying them took is given back."""
+    interpreter.start(
+        "class K: pass\nk = K(); large = [k] * 100; large += [[n] for n in range(100_000)]\n"
+        "globals().update({f'v{n:04}': [large] for n in range(1000)})",
+        report_changes=False,
+    )
+    interpreter.finish()
+    begin = time.monotonic()
+    answer = listing(interpreter, prefix="v", limit=1000)
+    assert time.monotonic() - begin < 30  # where nothing bounds it, each takes a while
+    assert (answer.status, len(answer.items)) == (0, 1000)
+    assert "not tried to its end" in answer.items["v0999"]["unsavable"]
 
 
 def test_whose_code_was_to_be_left_alone_is_not_tried(interpreter: Interpreter):
