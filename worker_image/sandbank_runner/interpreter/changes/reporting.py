@@ -71,9 +71,7 @@ class Changes:
                 self.ledger.note(found)
             _undisturbed(self._tracker.report)
             self._is_known = True
-        if (
-            self._is_seen
-        ):  # else what was written since the last look could pass for untouched after the next fork
+        if self._is_seen:  # else what was written since could pass for untouched after the next fork
             mark()
         self._is_seen = False
         self._release()
@@ -109,7 +107,7 @@ class Changes:
     def binding(self, name: str) -> None:
         """A name is about to be bound from outside, between two operations."""
         self.begin(None)
-        if not self._is_known:  # what it is now was not told: so that it is not taken for what binding changes
+        if not self._is_known:  # what it is now was not told, and is not what binding changes
             self._look_at([name], Wanted(0, 0))
 
     def bound(self, name: str, characters: int) -> dict[str, Any] | None:
@@ -167,7 +165,8 @@ class Changes:
         """Return the names that have changed since the last look, None where others may be changing them now."""
         alone = is_alone()
         try:
-            found = set() if self._is_seen and alone else _undisturbed(self._tracker.look)
+            is_seen = self._is_seen and alone
+            found = set() if is_seen else _undisturbed(lambda: self._tracker.look(alone=alone))
         except Exception:
             self._is_seen, self._is_blind = False, True
             return None
