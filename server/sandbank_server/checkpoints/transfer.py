@@ -6,7 +6,6 @@ Memory stays flat: chunks pass a few at a time, each checked against its name.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -211,8 +210,10 @@ async def hand_out(
             async for data in chunks:
                 if answered.done():  # it may refuse before it has taken all
                     break
-                with contextlib.suppress(LinkClosed):
+                try:
                     await stream.send_data(data)
+                except LinkClosed:
+                    break  # nobody takes the rest; the answer may have come all the same
         answer = await answered
     finally:
         answered.cancel()

@@ -229,6 +229,29 @@ async def test_a_writer_that_hangs_is_killed_in_time(keep: Keep):
         assert (await session.run("b", "x += 1")).outcome == Operation.OUTCOME_COMMITTED
 
 
+@pytest.mark.parametrize("how", ["asked for again", "ended"])
+async def test_a_writer_that_nobody_listens_to_keeps_no_other_waiting(keep: Keep, how: str):
+    """Stuck as it is it would not notice: it is killed when its checkpoint is asked for again, or given up."""
+    async with keep("Hangs") as (sandbox, session):
+        await session.run("a", "x = 1")
+        before = children(sandbox)
+        stream, again = await state_stream(sandbox), await state_stream(sandbox)
+        request_id = ask(session, stream, "c")
+        async with asyncio.timeout(20):
+            while not children(sandbox) - before:
+                await session.ask(ping=pb.Ping())
+        first = children(sandbox) - before
+        if how == "ended":
+            await session.ask(checkpoint_ended=pb.CheckpointEnded(checkpoint_id="c"))
+        else:
+            ask(session, again, "c", timeout=0.3)
+        failure = (await reply_to(session, request_id)).failure
+        assert (failure.reason, "given up" in failure.message) == ("SESSION_BUSY", True)
+        async with asyncio.timeout(20):
+            while children(sandbox) & first:
+                await session.ask(ping=pb.Ping())
+
+
 async def test_a_refusal_is_passed_on(keep: Keep):
     """In bounds, and as text that can be sent."""
     async with keep("Refuses") as (sandbox, session):

@@ -18,6 +18,7 @@ from sandbank_runner.supervisor.state_work import ForkedWorker, Processes, State
 from sandbank_runner.v1.runner_pb2 import Checkpoint, CheckpointEnded, StateResult
 
 _WENT_BACK = "the session went back behind the state that was being written"
+_GIVEN_UP = "the checkpoint was given up"
 
 
 class CommittedStates(Protocol):
@@ -51,6 +52,9 @@ class Checkpoints:
         self._processes = processes
         self._effects = effects
         self._turn = asyncio.Lock()
+        self._current = ""
+        self._given_up = False
+        self._writer: ForkedWorker | None = None
 
     async def write(self, request: Checkpoint) -> StateResult:
         """Have one written; return what is in it. Raises :class:`StateRefused`."""
@@ -58,6 +62,9 @@ class Checkpoints:
         connection = await self._connections.take(request.token)
         if connection is None:
             raise StateRefused(UNKNOWN)
+        self._give_up(
+            request.checkpoint_id
+        )  # asked for again: nobody listens to the writer of before any more
         try:
             async with asyncio.timeout(seconds), self._turn:
                 mark = await self._write(request.checkpoint_id, connection)
@@ -78,17 +85,28 @@ class Checkpoints:
 
     def ended(self, ended: CheckpointEnded) -> None:
         """Tell the live interpreter, which counts changes from a durable one on. A copy asleep knows older ones."""
+        if not ended.durable:
+            self._give_up(ended.checkpoint_id)
         live = self._states.live
         if live is not None:
             live.checkpoint_ended(ended.checkpoint_id, durable=ended.durable)
+
+    def _give_up(self, checkpoint_id: str) -> None:
+        """End a writer that nobody listens to: stuck in C it would not notice, and keep the next one waiting."""
+        if self._current == checkpoint_id:
+            self._given_up = True
+            if self._writer is not None:
+                self._writer.kill(_GIVEN_UP)
 
     async def _write(self, checkpoint_id: str, connection: StateConnection) -> Mark:
         source, mark = await self._source()
         watch = Watch(mark.state)
         self._effects.watches.append(watch)
+        self._current, self._given_up = checkpoint_id, False
         try:
             await self._have_written(source, watch, checkpoint_id, connection)
         finally:
+            self._current, self._writer = "", None
             self._effects.watches.remove(watch)
         return mark
 
@@ -105,11 +123,14 @@ class Checkpoints:
             raise StateRefused(Refusal("SESSION_BUSY", f"no copy of the interpreter could be made: {why}"))
         writer = ForkedWorker(self._loop, pid, self._processes)
         watch.on_gone = lambda: writer.kill(_WENT_BACK)
+        self._writer = writer
         try:
-            if not watch.gone:
+            if not watch.gone and not self._given_up:
                 await writer.end()
         finally:
-            writer.kill("the checkpoint was given up")
+            writer.kill(_GIVEN_UP)
+        if self._given_up:
+            raise StateRefused(Refusal("SESSION_BUSY", _GIVEN_UP))
         if watch.gone:
             raise StateRefused(Refusal("SESSION_BUSY", _WENT_BACK))
 
