@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -16,6 +17,7 @@ from sandbank.v1 import (
     info_pb2,
     pool_pb2,
     session_pb2,
+    state_pb2,
 )
 
 from tests.raw_api import Api, refused
@@ -101,7 +103,40 @@ def test_the_features_say_what_works(api: Api) -> None:
         "completion",
         "hibernation",
         "recompute",
+        "set-variables",
+        "arrow",
+        "exports",
     } <= features
+
+
+Part = state_pb2.ImportVariableRequest
+Header = state_pb2.ImportVariableHeader
+
+
+@pytest.mark.parametrize(
+    ("header", "parts", "field"),
+    [
+        (None, [], "header"),
+        (None, [Part(chunk=b"1")], "header"),
+        ({"name": "x"}, [], "header.format"),
+        ({"name": "x", "format": "VALUE_FORMAT_MIME"}, [], "header.format"),
+        ({"name": "x y", "format": "VALUE_FORMAT_JSON"}, [], "header.name"),
+        ({"name": "x", "format": "VALUE_FORMAT_JSON", "arrow_as": 7}, [], "header.arrow_as"),
+        ({"name": "x", "format": "VALUE_FORMAT_JSON", "transaction_id": "a b"}, [], "header.transaction_id"),
+        ({"name": "x", "format": "VALUE_FORMAT_JSON"}, [], "chunk"),
+        ({"name": "x", "format": "VALUE_FORMAT_JSON"}, [Part(chunk=b"1"), Part(header=Header())], "chunk"),
+        ({"name": "x", "format": "VALUE_FORMAT_JSON"}, [Part(chunk=b"1"), Part()], "chunk"),
+    ],
+)
+def test_an_import_that_is_none(
+    api: Api, session: Session, header: dict[str, Any] | None, parts: list[Part], field: str
+) -> None:
+    """Each answers with the field; nothing is bound, and the session goes on."""
+    first = [] if header is None else [Part(header=Header(session_id=session.session_id, **header))]
+    reason = "BAD_ID" if field.endswith("_id") else "BAD_FIELD"
+    with refused("INVALID_ARGUMENT", reason, field):
+        api.state.ImportVariable(iter([*first, *parts]))
+    assert session.run("'x' in globals()").value is False
 
 
 def test_left_unset_means_what_works(session: Session) -> None:
