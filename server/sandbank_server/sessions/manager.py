@@ -141,7 +141,9 @@ class SessionManager:
         All or none: where one cannot be made the others are ended. With a request id it is idempotent.
         """
         source = await self.usable(tenant, session_id)
-        saved = await source.checkpoint(f"{request_id}.fork" if request_id else "", {}, verify=False)
+        saved = await source.checkpoint(
+            f"{request_id}.fork" if request_id else "", {}, verify=False, automatic=True
+        )
         record = source.record
         new = NewSession(
             tenant=tenant,

@@ -9,6 +9,7 @@ sandbox goes. A sandbox that serves a session whose record does not name it is d
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 
 import structlog
@@ -103,6 +104,9 @@ class SessionHibernation(SessionWayBack):
             finally:
                 self._open.set()
         self._next_try, self._pause = 0.0, FIRST_PAUSE_SECONDS
+        with contextlib.suppress(DomainError):  # the next one sees to it
+            keep = self._services.limits.keep_automatic
+            await self._library.thin_out(self.record.tenant, self.session_id, keep)
 
     def _quiet_link(self) -> RunnerLink:
         """Return the link of a session that nobody uses."""

@@ -282,6 +282,21 @@ async def test_what_could_not_be_saved_is_named_before_and_after(made: World, st
     assert recovery.generation == 2
 
 
+async def test_only_the_newest_of_the_states_that_it_slept_on_are_kept(
+    made: World, states: SavedStates
+) -> None:
+    """As many as the limit for automatic checkpoints says, and always the one that it sleeps on."""
+    session = await made.create()
+    for _ in range(4):
+        await session.hibernate()
+        await session.wake()
+    await session.hibernate()
+    assert made.library is not None
+    kept = await made.library.of_session(TENANT, session.session_id)
+    assert len(kept) == made.limits.keep_automatic
+    assert session.record.latest_checkpoint_id in {each.checkpoint_id for each in kept}
+
+
 async def test_a_reset_needs_no_state_to_wake_to(made: World, states: SavedStates) -> None:
     """It gets a pristine sandbox; where the files stay they have to be brought back first."""
     session = await asleep(made)
