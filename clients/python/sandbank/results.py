@@ -10,7 +10,7 @@ from typing import Any
 
 from sandbank.errors import ExecutionFailed, MergeConflict
 from sandbank.events import Display, Event, EventsMissed, Finished, Output, decode_value, display_of
-from sandbank.v1 import execution_pb2
+from sandbank.v1 import execution_pb2, variable_pb2
 
 TextCallback = Callable[[str], object]
 DisplayCallback = Callable[[Display], object]
@@ -81,6 +81,11 @@ class Result:
     def warnings(self) -> list[execution_pb2.Warning]:
         """What should be known although it is no error, such as what a rollback did not cover."""
         return list(self.operation.warnings)
+
+    @property
+    def changes(self) -> list[variable_pb2.VariableChange]:
+        """What the operation did to the session's variables."""
+        return list(self.operation.changes)
 
     @property
     def files_changed(self) -> list[execution_pb2.FileChange]:
