@@ -22,7 +22,6 @@ from sandbank_server.checkpoints.places import open_blobs
 from sandbank_server.clock import SystemClock
 from sandbank_server.collecting import Collecting
 from sandbank_server.config import Settings
-from sandbank_server.errors import DomainError
 from sandbank_server.grpc_api.binding import bind
 from sandbank_server.grpc_api.chain import Chain
 from sandbank_server.grpc_api.execution_service import ExecutionService
@@ -350,6 +349,9 @@ def request_limits(settings: Settings) -> RequestLimits:
         quiet_time=limits.snapshot_quiet_time,
         quiet_time_max=limits.snapshot_quiet_time_max,
         snapshot_history=limits.snapshot_history,
+        checkpoint_policy=session_pb2.CheckpointPolicy.Value(
+            f"CHECKPOINT_POLICY_{settings.checkpoints.default_policy.upper()}"
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from datetime import timedelta
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
@@ -147,6 +147,9 @@ class Checkpoints(BaseModel):
         default="", description="Its key. Empty: what the environment or the machine's role gives."
     )
     s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="The key's secret.")
+    default_policy: Literal["none", "on_idle", "after_change", "synchronous"] = Field(
+        default="none", description="When the state of a session is saved that does not say."
+    )
     keep_automatic: Count = Field(
         default=2, description="Checkpoints of a session kept of those that its policy made, the newest."
     )

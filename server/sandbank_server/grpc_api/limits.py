@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from sandbank.v1 import session_pb2
+
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
@@ -23,4 +25,6 @@ class RequestLimits:
     transaction_idle_timeout_max: timedelta = timedelta(hours=1)
     quiet_time: timedelta = timedelta(milliseconds=50)
     quiet_time_max: timedelta = timedelta(minutes=1)
+    checkpoint_policy: int = session_pb2.CHECKPOINT_POLICY_NONE
+    """Of a session that does not say."""
     snapshot_history: int = 16

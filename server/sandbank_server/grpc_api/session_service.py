@@ -77,7 +77,7 @@ class SessionService:
             ),
             recovery_policy=request.recovery_policy or session_pb2.RECOVERY_POLICY_RESUME,
             idle_action=request.idle_action or session_pb2.IDLE_ACTION_HIBERNATE,
-            checkpoint_policy=request.checkpoint_policy or session_pb2.CHECKPOINT_POLICY_NONE,
+            checkpoint_policy=request.checkpoint_policy or limits.checkpoint_policy,
             from_checkpoint_id=check.check_optional_id(request.from_checkpoint_id, "from_checkpoint_id"),
             recompute=request.recompute,
             **self._snapshot_policy(request.snapshot_policy),
