@@ -58,7 +58,8 @@ def canonical():
             return [value.__name__, value.__globals__ is globals(), cells, form(value.__defaults__), form(vars(value))]
         if kind is functools.partial: return [form(value.func), form(value.args)]
         if kind is random.Random: return zlib.crc32(repr(value.getstate()).encode())
-        if kind is type: return [value.__qualname__, form(vars(value).get('total')), sorted(vars(value))]
+        if kind is type:
+            return [value.__qualname__, form(vars(value).get('total')), [n for n in vars(value) if n[:2] != '__']]
         if kind.__name__ == 'Slotted':
             return [form(type(value)), [[name, form(getattr(value, name))] for name in 'xy' if hasattr(value, name)]]
         return [form(type(value)), [[key, form(each)] for key, each in vars(value).items()]]

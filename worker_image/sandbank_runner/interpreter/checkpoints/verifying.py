@@ -58,8 +58,23 @@ def _entry_of(kind: Any) -> Entry:
     if ndarray is not None and derives(kind, genuine("numpy", "dtype")):
         return rule, PLAIN  # equal ones may be one object, or several
     if _is_reduced_by_library(kind):
-        return foreign.a_reduced, sharing
+        return _a_reduced, sharing
     return (_unknown if rule is foreign.an_opaque else rule), sharing
+
+
+def _a_reduced(walk: Walk, value: Any, kind: Any) -> None:
+    """Write down what a library's object gives to pickle. The order of its attributes is not part of it."""
+    try:
+        parts = kind.__reduce_ex__(value, 5)
+    except Exception:
+        _unknown(walk, value, kind)
+        return
+    if type(parts) is tuple and len(parts) > 2 and type(parts[2]) is dict:
+        state = parts[2]
+        names = [name for name in state if type(name) is str]
+        if len(names) == len(state):
+            parts = (*parts[:2], {name: state[name] for name in sorted(names)}, *parts[3:])
+    foreign.write_reduction(walk, parts, kind)
 
 
 _REDUCERS: Final = ("__reduce__", "__reduce_ex__", "__getstate__")

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.runner.interpreter.checkpoints.plane import Plane
 from tests.unit.runner.interpreter.checkpoints.zoo import DATA, DATA_LOST
-from tests.unit.runner.interpreter.checkpoints.zoo.together import looking, making, name_of
+from tests.unit.runner.interpreter.checkpoints.zoo.together import looking, making, name_of, parts
 from tests.unit.runner.interpreter.conftest import environment
 from tests.unit.runner.interpreter.harness import Interpreter, Template
 
@@ -27,8 +27,9 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Template]:
 def test_exact(start: Start, plane: Plane, libraries: Template):
     """Each kind is as it was in the session that it was restored into, and digests say so."""
     interpreter = start(libraries)
-    interpreter.ok(making(DATA))
-    assert interpreter.ok(looking(DATA)).json == []
+    for some in parts(DATA):
+        interpreter.ok(making(some))
+        assert interpreter.ok(looking(some)).json == []
     manifest = plane.checkpoint(interpreter, digests=True)
     assert manifest.lost == {}
     verified = plane.load(start(libraries, workspace=interpreter.workspace), manifest, verify=True)
@@ -38,14 +39,16 @@ def test_exact(start: Start, plane: Plane, libraries: Template):
     loaded = plane.load(restored, manifest)
     assert loaded.ok, loaded
     assert loaded.lost == {}
-    assert restored.ok(looking(DATA)).json == []
+    for some in parts(DATA):
+        assert restored.ok(looking(some)).json == []
 
 
 def test_lost(start: Start, plane: Plane, libraries: Template):
     """Each is absent after a restore and named with its reason; its neighbours are there."""
     kinds = {kind: (f"before = [1]\n{make}\nafter = [before]", "") for kind, (make, _) in DATA_LOST.items()}
     interpreter = start(libraries)
-    interpreter.ok(making(kinds))
+    for some in parts(kinds):
+        interpreter.ok(making(some))
     manifest = plane.checkpoint(interpreter)
     restored = start(libraries)
     loaded = plane.load(restored, manifest)

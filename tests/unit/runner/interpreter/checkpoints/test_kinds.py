@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.unit.runner.interpreter.checkpoints.plane import Plane
-from tests.unit.runner.interpreter.checkpoints.zoo import EXACT, LOST
+from tests.unit.runner.interpreter.checkpoints.zoo import EXACT, LOST, NOT_KEPT
 from tests.unit.runner.interpreter.harness import Interpreter
 from tests.unit.runner.interpreter.reading.harness import listing
 
@@ -56,3 +56,17 @@ def test_lost(
     assert loaded.ok
     assert reason in loaded.lost["v"]
     assert restored.ok("'v' in globals(), after[0] is before").text == "(False, True)"
+
+
+@pytest.mark.parametrize(("make", "before", "after"), NOT_KEPT.values(), ids=NOT_KEPT)
+def test_not_kept(
+    interpreter: Interpreter,
+    transfer: Callable[[Interpreter], Interpreter],
+    make: str,
+    before: str,
+    after: str,
+):
+    """It is another after a restore, in a way that is documented: nothing else is lost with it."""
+    interpreter.ok(make)
+    assert interpreter.ok(f"bool({before})").text == "True"
+    assert transfer(interpreter).ok(f"bool({after})").text == "True"

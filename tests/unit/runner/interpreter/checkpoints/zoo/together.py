@@ -5,7 +5,9 @@ Kinds use the same names. So what one binds is put away under names of its own, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+_AT_ONCE = 10
 
 _PUT_AWAY = """
 import types
@@ -36,6 +38,13 @@ def _differing(kinds):
 def name_of(kind: str, variable: str) -> str:
     """Return the name under which a kind's variable is put away."""
     return f"{_identifier(kind)}__{variable}"
+
+
+def parts(kinds: Mapping[str, tuple[str, str]]) -> Iterator[dict[str, tuple[str, str]]]:
+    """Yield a few of them at a time: as many as one operation makes in no time, however slow the machine."""
+    names = list(kinds)
+    for first in range(0, len(names), _AT_ONCE):
+        yield {name: kinds[name] for name in names[first : first + _AT_ONCE]}
 
 
 def making(kinds: Mapping[str, tuple[str, str]]) -> str:
