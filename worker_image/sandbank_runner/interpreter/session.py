@@ -209,7 +209,7 @@ class Session:
         is_alone: bool = True,
         **more: list[Any] | bool,
     ) -> bool:
-        """Tell the end of an operation; return whether any files have changed meanwhile."""
+        """Tell the end of an operation; return whether files are seen to have changed meanwhile."""
         files, files_truncated = self._files.since_operation()
         self._say(
             {
@@ -227,7 +227,7 @@ class Session:
             },
             tuple(outcome.result.values()),
         )
-        return bool(files) or files_truncated
+        return bool(files)  # where not all were looked at: code that is rerun is known to write none
 
     def _reborn(self) -> None:
         """This is a sleeper, a process of its own: what remembered the process before it must not any more."""
