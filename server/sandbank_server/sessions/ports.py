@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -13,6 +14,9 @@ from sandbank_server.checkpoints.library import CheckpointLibrary
 from sandbank_server.clock import Clock
 from sandbank_server.ids import IdFactory
 from sandbank_server.runners.link import RunnerLink
+
+HIBERNATIONS = 4
+"""Idle sessions whose state is saved at once, so that they may sleep."""
 
 
 class SandboxLease(Protocol):
@@ -102,4 +106,6 @@ class SessionServices:
     library: CheckpointLibrary | None = None
     """None: this server keeps no checkpoints."""
     limits: SessionLimits = field(default_factory=SessionLimits)
+    hibernations: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(HIBERNATIONS))
+    """Idle sessions go to sleep a few at a time, however many have become idle at once."""
     on_ended: Callable[[str, str], None] = lambda _tenant, _session_id: None

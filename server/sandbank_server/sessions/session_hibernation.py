@@ -61,6 +61,7 @@ class SessionHibernation(SessionWayBack):
         self._open.set()
         self._hibernating: asyncio.Task[None] | None = None
         self._waking: asyncio.Task[None] | None = None
+        self._trying: asyncio.Task[None] | None = None
         self._next_try = 0.0
         self._pause = FIRST_PAUSE_SECONDS
 
@@ -79,17 +80,23 @@ class SessionHibernation(SessionWayBack):
 
     def hibernate_in_background(self) -> None:
         """Do the same with an idle session; where it cannot be, it is tried again later."""
-        now = self._services.clock.monotonic()
-        if self.record.sandbox_id and now >= self._next_try:
-            self._next_try = now + self._pause
-            self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
-            self._tasks.start(self._try_to_hibernate(), "hibernate")
+        waits = self._trying is not None and not self._trying.done()
+        if self.record.sandbox_id and not waits and self._services.clock.monotonic() >= self._next_try:
+            self._trying = self._tasks.start(self._try_to_hibernate(), "hibernate")
 
     async def _try_to_hibernate(self) -> None:
-        try:
-            await self.hibernate()
-        except DomainError as error:
-            _log.warning("an idle session was not hibernated", reason=error.message, **self._keeper.names())
+        clock = self._services.clock
+        async with self._services.hibernations:
+            if clock.now() - self.record.last_active_time < self.record.idle_timeout:
+                return  # used again while it waited for its turn
+            self._next_try = clock.monotonic() + self._pause
+            self._pause = min(2 * self._pause, LONGEST_PAUSE_SECONDS)
+            try:
+                await self.hibernate()
+            except DomainError as error:
+                _log.warning(
+                    "an idle session was not hibernated", reason=error.message, **self._keeper.names()
+                )
 
     async def _hibernate(self) -> None:
         async with self._checkpointing:

@@ -17,6 +17,7 @@ from sandbank_server.errors import (
     StoreUnavailableError,
     TransactionOpenError,
 )
+from sandbank_server.sessions.ports import HIBERNATIONS
 from sandbank_server.sessions.session import Session
 from sandbank_server.sessions.session_hibernation import (
     FIRST_PAUSE_SECONDS,
@@ -24,6 +25,7 @@ from sandbank_server.sessions.session_hibernation import (
     WAKE_ATTEMPTS,
 )
 
+from tests.fakes.clock import settle
 from tests.fakes.saved_states import Moment, SavedStates
 from tests.fakes.session_world import TENANT, World, collect, submission, until
 
@@ -339,6 +341,28 @@ async def test_an_idle_session_that_cannot_be_saved_is_tried_again_less_and_less
     assert session.record.state == State.STATE_IDLE
     await idle(made, session, LONGEST_PAUSE_SECONDS)
     assert session.record.state == HIBERNATED
+
+
+async def test_idle_sessions_go_to_sleep_a_few_at_a_time(made: World, states: SavedStates) -> None:
+    """However many are idle at once; one that is used while it waits for its turn stays awake."""
+    sessions = [
+        await made.create(idle_timeout=timedelta(seconds=10), idle_action=session_pb2.IDLE_ACTION_HIBERNATE)
+        for _ in range(HIBERNATIONS + 2)
+    ]
+    states.saving.close()
+    made.clock.advance(11)
+    for session in sessions:
+        await session.tick(made.clock.now())
+    await until(lambda: states.saving.count == HIBERNATIONS)
+    await settle()
+    assert states.saving.count == HIBERNATIONS
+    await made.run(sessions[-1], "used")
+    states.saving.gate.set()
+    await until(lambda: not any(len(session._tasks) for session in sessions))
+    assert [session.record.state for session in sessions] == [
+        *[HIBERNATED] * (HIBERNATIONS + 1),
+        State.STATE_ACTIVE,
+    ]
 
 
 async def test_the_lifetime_of_a_session_that_sleeps_ends_all_the_same(
