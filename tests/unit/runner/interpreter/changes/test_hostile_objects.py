@@ -211,15 +211,13 @@ def test_what_another_thread_did_since_the_last_report_is_told(start: Callable[.
     interpreter = start()
     execute(
         interpreter,
-        "import os, threading\nx = [1]; y = [1]\n"
-        "def work():\n    while not os.path.exists('go'): pass\n    x.append(2)\n"
-        "    open('gone', 'w').close()\n"
+        "import os, threading\nx = [1]; y = [1]; os.mkfifo('go')\n"
+        "def work():\n    open('go').close()\n    x.append(2)\n    print('gone')\n"
         "threading.Thread(target=work).start()",
         report=True,
     )
-    (interpreter.workspace / "go").touch()
-    while not (interpreter.workspace / "gone").exists():
-        pass
+    (interpreter.workspace / "go").write_bytes(b"")  # waits for the thread to read, and that for this
+    interpreter.output_until("gone")
     assert brief(execute(interpreter, "z = 1", report=True).header["changes"]) == "~x +z"
 
 
