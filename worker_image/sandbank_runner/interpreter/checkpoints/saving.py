@@ -99,6 +99,13 @@ class Saver:
         if not names:
             return None, saved
         unit = Unit(self._graph, names, self.lost, self.saved, self._store, self._limit)
+        try:
+            return self._dump(unit, names, saved), saved
+        finally:
+            unit.let_go()
+
+    def _dump(self, unit: Unit, names: list[str], saved: Saved) -> dict[str, str] | None:
+        group = saved.group
         last = None
         for name in names:
             before = unit.bytes
@@ -112,11 +119,11 @@ class Saver:
             except NeedsFirst:
                 raise
             except TookTooLong:
-                return {name: HUNG}, saved
+                return {name: HUNG}
             except TooLarge:
-                return {name: "it is larger than what was tried"}, saved
+                return {name: "it is larger than what was tried"}
             except BaseException as error:
-                return {name: brief(error)}, saved
+                return {name: brief(error)}
             saved.sizes[name] = unit.bytes - before
         saved.chunks, saved.buffers, saved.uses = unit.close(), unit.buffers, unit.uses
-        return None, saved
+        return None
