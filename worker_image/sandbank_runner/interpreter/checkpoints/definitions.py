@@ -182,7 +182,10 @@ def _contents(cell: types.CellType) -> tuple[Any, ...]:
 def _is_made_by_type(meta: Any) -> bool:
     """Tell whether no C code of a metaclass has a say in what a class is in memory."""
     for ancestor in mro_of(meta):
-        maker = contents_of(ancestor).get("__new__")
-        if maker is not None and type(maker) not in (staticmethod, _Function):
-            return ancestor is type
+        if ancestor is type:
+            break
+        for name in ("__new__", "__init__"):
+            maker = contents_of(ancestor).get(name)
+            if maker is not None and type(maker) not in (staticmethod, _Function):
+                return False
     return True
