@@ -203,6 +203,7 @@ def test_state_equals_what_was_never_saved(player: Player, program: list[Step]) 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 @settings(max_examples=200, **_SETTINGS)  # type: ignore[arg-type]
 @given(program=programs)
 def test_state_equals_what_was_never_saved_over_many_programs(player: Player, program: list[Step]) -> None:

@@ -78,6 +78,7 @@ def test_kinds_of_the_data_libraries(api: Api) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_all_other_kinds(api: Api) -> None:
     """One after the other: made in one container, restored into a session of another one."""
     source, target = create(api, template="slim"), create(api, template="slim")

@@ -107,6 +107,7 @@ def test_what_is_restored_is_what_was_saved(play: Callable[[list[Step]], None], 
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 @settings(max_examples=1000, **_SETTINGS)  # type: ignore[arg-type]
 @given(program=programs)
 def test_what_is_restored_is_what_was_saved_over_many_programs(
