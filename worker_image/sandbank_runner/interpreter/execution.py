@@ -14,7 +14,7 @@ from types import CodeType
 from typing import Any
 
 from sandbank_runner.interpreter import display, formatting
-from sandbank_runner.interpreter.changes.foreign import look_in
+from sandbank_runner.interpreter.changes.standard import look_in
 from sandbank_runner.interpreter.errors import ErrorReporter
 from sandbank_runner.interpreter.evaluation import awaits, evaluate, evaluate_awaiting
 from sandbank_runner.interpreter.event_loop import SessionLoop

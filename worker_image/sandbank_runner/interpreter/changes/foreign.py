@@ -7,12 +7,10 @@ elsewhere stays unseen, and the walk is unsure.
 
 from __future__ import annotations
 
-import contextvars
 import datetime
 import decimal
 import gc
 import io
-import re
 import types
 import weakref
 from typing import Any, Final
@@ -45,9 +43,6 @@ _LOST: Final = frozenset(
 """Modules whose objects, as a rule, have no pickle."""
 _C_CODE: Final = frozenset(["method_descriptor", "wrapper_descriptor", "cython_function_or_method"])
 _name_of: Any = type.__dict__["__name__"].__get__
-_buffer_of: Any = io.TextIOWrapper.__dict__["buffer"].__get__
-_Context = contextvars.Context
-_session_context: list[contextvars.Context] = []
 
 
 def an_opaque(walk: Walk, value: Any, kind: Any) -> None:
@@ -185,47 +180,6 @@ def a_proxy(walk: Walk, value: Any, _kind: Any) -> None:
         walk.stack.append(target)
 
 
-def a_pattern(walk: Walk, value: Any, kind: Any) -> None:
-    """Write a regular expression down."""
-    contents = kind.__dict__
-    walk.tokens.append(("pattern", contents["flags"].__get__(value)))
-    walk.stack.append(contents["pattern"].__get__(value))
-
-
-def a_text_file(walk: Walk, value: Any, kind: Any) -> None:
-    """Write a file for text down; the standard streams are the interpreter's."""
-    try:
-        below = _buffer_of(value)
-    except ValueError:  # it was detached
-        below = None
-    if code.module_of(type(below)).startswith("sandbank_runner."):
-        walk.tokens.append("standard stream")
-    else:
-        an_opaque(walk, value, kind)
-
-
-def a_context_variable(walk: Walk, value: Any, _kind: Any) -> None:
-    """Write a context variable down, with its value in the session's context."""
-    walk.tokens.append(("context variable", [value in context for context in _session_context]))
-    walk.push([*_referents(value), *(_Context.get(context, value) for context in _session_context)])
-
-
-def look_in(context: contextvars.Context) -> None:
-    """Say which context is the session's."""
-    _session_context[:] = [context]
-
-
-def a_match(walk: Walk, value: Any, kind: Any) -> None:
-    """Write a match of a regular expression down."""
-    contents = kind.__dict__
-    pattern = contents["re"].__get__(value)
-    span = contents["span"]
-    spans = [span(value, number) for number in range(pattern.groups + 1)]
-    walk.tokens.append(("match", spans, contents["pos"].__get__(value), contents["endpos"].__get__(value)))
-    walk.lost = walk.lost or "re.Match"
-    walk.push((pattern, contents["string"].__get__(value)))
-
-
 def a_moment(walk: Walk, value: Any, kind: Any) -> None:
     """Write a date or time down."""
     if issubclass(kind, datetime.datetime):  # whose own reduction asks no subclass
@@ -299,8 +253,4 @@ ENTRIES: Final[tuple[tuple[Any, Entry], ...]] = (
     (types.AsyncGeneratorType, (a_generator, MUTABLE)),
     (weakref.ProxyType, (a_proxy, PLAIN)),
     (weakref.CallableProxyType, (a_proxy, PLAIN)),
-    (contextvars.ContextVar, (a_context_variable, MUTABLE)),
-    (io.TextIOWrapper, (a_text_file, MUTABLE)),
-    (re.Match, (a_match, PLAIN)),
-    (re.Pattern, (a_pattern, PLAIN)),
 )

@@ -7,7 +7,7 @@ import sys
 import types
 from typing import Any, Final
 
-from sandbank_runner.interpreter.changes import arrays, code, containers, foreign, instances, tables
+from sandbank_runner.interpreter.changes import arrays, code, containers, foreign, instances, standard, tables
 from sandbank_runner.interpreter.changes.walk import MUTABLE, PLAIN, SHARED, Entry, Rule
 from sandbank_runner.interpreter.reading.kinds import derives, genuine, identity
 from sandbank_runner.interpreter.sealed import seal
@@ -16,7 +16,13 @@ seal(globals())
 
 _FIXED: Final[dict[int, Entry]] = {
     identity(kind): entry
-    for kind, entry in (*containers.ENTRIES, *code.ENTRIES, *arrays.ENTRIES, *foreign.ENTRIES)
+    for kind, entry in (
+        *containers.ENTRIES,
+        *code.ENTRIES,
+        *arrays.ENTRIES,
+        *foreign.ENTRIES,
+        *standard.ENTRIES,
+    )
 }
 """Types that live for ever."""
 _BASES: Final[tuple[tuple[Any, Rule], ...]] = (
