@@ -45,7 +45,7 @@ def test_done_has_all_its_fields(interpreter: Interpreter) -> None:
     done = interpreter.ok("5")
     assert set(done.header) == {
         "type", "operation", "ok", "mime", "error", "interrupted", "cpu_seconds", "peak_memory_bytes",
-        "files", "files_truncated", "changes", "changes_truncated",
+        "files", "files_truncated", "changes", "changes_truncated", "warnings",
     }  # fmt: skip
     assert (done.header["ok"], done.header["error"], done.header["interrupted"]) == (True, None, False)
     assert done.header["peak_memory_bytes"] > 1_000_000
