@@ -36,6 +36,9 @@ class NoSessions:
         """Find none."""
         raise SessionNotFoundError("no session", resource=session_id)
 
+    async def wake_from(self, _tenant: str, _checkpoint_id: str) -> None:
+        """Wake none."""
+
 
 @pytest.fixture
 async def library(tmp_path: Path) -> AsyncIterator[CheckpointLibrary]:
