@@ -16,7 +16,7 @@ from sandbank_server.blobs.base import BlobInfo, BlobNotFoundError, BlobStoreErr
 _T = TypeVar("_T")
 _INCOMING: Final = ".incoming"
 _THREADS: Final = 4
-_WRITERS: Final = 16
+_WRITERS: Final = 8
 """Files that are written at once: a disk syncs several in little more time than one."""
 _PAGE: Final = 1000
 

@@ -20,7 +20,7 @@ from sandbank_server.runners.state_stream import StateStream
 _NAMES_AT_ONCE: Final = 50_000
 """Chunk names in one ``need``: 67 bytes each, half the bound of a header."""
 
-_BATCH_BYTES: Final = 16 << 20
+_BATCH_BYTES: Final = 8 << 20
 """Chunks that are put together: a store has many hands, and syncs a directory once for all of them."""
 
 _BATCH_CHUNKS: Final = 64
