@@ -48,13 +48,20 @@ class Base:
                 raise Broken(f"unexpected {kind}")
         return base
 
-    def uses_of(self, group: str) -> frozenset[str]:
-        """Return the definitions that a group needed."""
-        known = self._groups.get(group)
-        return frozenset(known["uses"]) if known is not None else frozenset()
+    def uses_of(self, group: Group) -> frozenset[str]:
+        """Return the definitions that a group needs if it is as it was; of one that is not, only itself can tell."""
+        return frozenset(self._groups[group.id]["uses"]) if self._is_unchanged(group) else frozenset()
 
     def keeps(self, group: Group, lost: dict[str, str]) -> bool:
         """Tell whether a group is as it was. ``lost`` is what could not be saved so far."""
+        if not self._is_unchanged(group):
+            return False
+        known = self._groups[group.id]
+        return lost.keys().isdisjoint([*known["uses"], *group.uses]) or all(
+            variable["fidelity"] != "EXACT" for variable in known["variables"]
+        )
+
+    def _is_unchanged(self, group: Group) -> bool:
         known = self._groups.get(group.id)
         changed = self._changed
         if known is None or changed is None or not changed.isdisjoint(group.names):
@@ -62,11 +69,9 @@ class Base:
         variables = known["variables"]
         if [variable["name"] for variable in variables] != list(group.names):
             return False
-        needed = {*known["uses"], *group.uses}
-        if not changed.isdisjoint(needed) or any(each["fidelity"] == "RECOMPUTED" for each in variables):
-            return False  # what is made anew is as good as what it is made of
-        return not any(name in lost for name in needed) or all(
-            variable["fidelity"] != "EXACT" for variable in variables
+        # What is made anew is as good as what it is made of.
+        return changed.isdisjoint([*known["uses"], *group.uses]) and all(
+            variable["fidelity"] != "RECOMPUTED" for variable in variables
         )
 
     def lost_in(self, group: str) -> dict[str, str]:

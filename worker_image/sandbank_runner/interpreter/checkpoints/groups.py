@@ -54,7 +54,7 @@ class Groups:
             return
         self._begun.add(group.id)
         base, saver = self._base, self._saver
-        for name in sorted(group.uses | base.uses_of(group.id)):
+        for name in sorted(group.uses | base.uses_of(group)):
             if name in self._homes:
                 self._say(self._homes[name])
         if self._graph.nameless.isdisjoint(group.names) and base.keeps(group, saver.lost):

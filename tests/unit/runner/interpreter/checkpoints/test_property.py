@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from tests.state_programs import CANONICAL, SETUP, Restore, Run, Save, Step, canonical_after, programs
 from tests.unit.runner.interpreter.checkpoints.plane import Manifest, Plane
@@ -101,6 +101,9 @@ def play(template: Template) -> Iterator[Callable[[list[Step]], None]]:
 
 @settings(max_examples=60, **_SETTINGS)  # type: ignore[arg-type]
 @given(program=programs)
+@example(
+    [Save(True), Run("a = 0\na, b = pair()\nObj.total.append(a)")]
+)  # who needed whom is the other way round now
 def test_what_is_restored_is_what_was_saved(play: Callable[[list[Step]], None], program: list[Step]):
     """After each step and each restore; a difference to the last checkpoint holds what a full one does."""
     play(program)
