@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import threading
 import time
 import zipfile
 from dataclasses import dataclass
+from functools import partial
 from importlib import util
 from pathlib import Path
 from typing import Any, Final
@@ -17,13 +20,14 @@ from sandbank.v1 import checkpoint_pb2, session_pb2, state_pb2
 
 from tests.benchmarks.report import Figure, Report, Times
 from tests.raw_api import Api, connected
-from tests.sandboxes import kill_sandbox, wait_ready
+from tests.sandboxes import supervisor_pid, wait_ready
 from tests.server_process import ServerProcess
 
 MEMORY: Final = {"slim": "512MiB", "data": "8GiB"}
 """Of the templates here: the baselines hold the 1 GB state three times."""
 
 _SECONDS: Final = 600.0
+_TRIES: Final = 10
 _SMALL: Final = "for i in range(100): globals()[f'v{i}'] = [i, str(i), {i: i}]"
 _ARRAYS: Final = (
     "import numpy as np\nfor i in range(100): globals()[f'a{i}'] = np.random.default_rng(i).random(1_310_720)"
@@ -210,8 +214,8 @@ def _killed(report: Report, server: ServerProcess, client: Client, api: Api) -> 
             told = api.sessions.GetSession(
                 session_pb2.GetSessionRequest(session_id=session.session_id)
             ).session
-            kill_sandbox(server, told.sandbox_id)
-            times.append(_milliseconds(lambda: session.run("len(v7)")))
+            container = supervisor_pid(server, told.sandbox_id)
+            times.append(_milliseconds(partial(_after_kill, container, session)))
     found = Times(times)
     report.add(
         Figure(
@@ -219,6 +223,16 @@ def _killed(report: Report, server: ServerProcess, client: Client, api: Api) -> 
             "p50 ≤ 150 ms", found.p50 <= 150, len(times), found.p50, found.p99,
         )
     )  # fmt: skip
+
+
+def _after_kill(container: int, session: Session) -> None:
+    """Kill a container and run code; what was on its way into it ends CRASHED, and is sent again.
+
+    Not by `docker kill`, which comes back long after the death.
+    """
+    os.kill(container, signal.SIGKILL)
+    states = (session.run("len(v7)", check=False).state for _ in range(_TRIES))
+    assert "SUCCEEDED" in states
 
 
 def _full_rate(report: Report, client: Client) -> None:
