@@ -42,9 +42,10 @@ def text(api: Api, session_id: str, code: str) -> str:
     return str(operation.result["text/plain"].decode())
 
 
-def save(api: Api, session_id: str) -> checkpoint_pb2.Checkpoint:
+def save(api: Api, session_id: str, *, verify: bool = False) -> checkpoint_pb2.Checkpoint:
     """Make a checkpoint."""
-    saved = api.state.Checkpoint(state_pb2.CheckpointRequest(session_id=session_id)).checkpoint
+    request = state_pb2.CheckpointRequest(session_id=session_id, verify=verify)
+    saved = api.state.Checkpoint(request).checkpoint
     assert isinstance(saved, checkpoint_pb2.Checkpoint)
     return saved
 
@@ -65,7 +66,8 @@ def test_kinds_of_the_data_libraries(api: Api) -> None:
         assert text(api, original, looking(some)) == "[]"
     for some in parts(gone):
         text(api, original, making(some))
-    saved = save(api, original)
+    saved = save(api, original, verify=True)
+    assert saved.verified
     reasons = lost(saved)
     for kind, (_, reason) in DATA_LOST.items():
         assert reason in reasons.pop(name_of(kind, "v"))

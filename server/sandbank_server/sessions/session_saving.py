@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
+import structlog
 from sandbank.v1 import checkpoint_pb2, execution_pb2, session_pb2, transaction_pb2
 
 from sandbank_server.catalog.base import CheckpointRecord, SessionRecord
@@ -30,6 +31,9 @@ from sandbank_server.sessions.session_use import SessionUse
 from sandbank_server.sessions.state_transfer import Written, load_state, write_state
 
 _LOST = checkpoint_pb2.FIDELITY_LOST
+_NAMES_SHOWN = 20
+_log = structlog.get_logger("sandbank.session")
+
 _LOOK_AGAIN_SECONDS = 0.2
 
 _TRIES = 3
@@ -254,7 +258,15 @@ class SessionSaving(SessionUse):
         )
         report = report_of(manifest, loaded, 0.0)
         saved_as_lost = {each.name for each in manifest.variables() if each.fidelity == _LOST}
-        if loaded.get("differing") or {each.name for each in report.lost} != saved_as_lost:
+        lost = {each.name for each in report.lost} - saved_as_lost
+        differing = loaded.get("differing")
+        if differing or lost:
+            said = differing if isinstance(differing, list) else []
+            known = lost.union(each.name for each in manifest.variables() if each.name in said)
+            names = {"checkpoint_id": saved.checkpoint_id, **self._keeper.names()}
+            _log.warning(
+                "a checkpoint is not what was saved", variables=sorted(known)[:_NAMES_SHOWN], **names
+            )
             return saved
         verified = replace(saved, verified=True)
         await self._library.update(verified)

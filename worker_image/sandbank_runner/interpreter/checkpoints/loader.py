@@ -235,12 +235,13 @@ class Loading:
         """Return the variables that are not what was saved, as far as that can be told."""
         found = []
         for group in groups:
-            saved = {variable["name"]: variable["digest"] for variable in group["variables"]}
-            exact = [variable["name"] for variable in group["variables"] if variable["fidelity"] == "EXACT"]
-            now = digests(self._namespace.names, exact)
-            found += [
-                name for name, digest in now.items() if digest and saved[name] and digest != saved[name]
-            ]
+            saved = {
+                variable["name"]: variable["digest"]
+                for variable in group["variables"]
+                if variable["fidelity"] == "EXACT" and variable["digest"]
+            }
+            now = digests(self._namespace.names, saved)
+            found += [name for name, digest in now.items() if digest and digest != saved[name]]
         return found
 
     def _excuse(self, name: str, error: BaseException) -> str:

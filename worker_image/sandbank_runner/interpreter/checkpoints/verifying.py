@@ -3,7 +3,8 @@
 That of the change reports: of the graph that a name leads to, without code of the user's. Which variables share objects
 counts too, within their group: nobody shares any with another group. Arrays are told by what they show, not by how it
 lies in memory: one that was the only view of its memory comes back as an array of its own. Objects of known libraries
-that say themselves how they are pickled are told by that: how they keep it is their business.
+that say themselves how they are pickled are told by that: how they keep it is their business. Imported modules are told
+by their names: what is in one may differ with the circumstances of its import, and is not what a checkpoint saves.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
+import types
 from array import array
 from collections.abc import Iterable
 from typing import Any, Final
 
-from sandbank_runner.interpreter.changes import foreign, instances, rules
+from sandbank_runner.interpreter.changes import code, foreign, instances, rules
 from sandbank_runner.interpreter.changes.digests import digest
 from sandbank_runner.interpreter.changes.tracker import Around
 from sandbank_runner.interpreter.changes.walk import MUTABLE, PLAIN, Entry, Place, Walk
-from sandbank_runner.interpreter.reading.kinds import contents_of, derives, genuine, mro_of
+from sandbank_runner.interpreter.reading.kinds import contents_of, derives, genuine, identity, mro_of
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
@@ -28,6 +30,7 @@ SECONDS: Final = 30.0
 """What one variable may take; then it has no digest."""
 _monotonic = time.monotonic
 _sha256 = hashlib.sha256
+_modules = sys.modules
 _PREFIX: Final = "xxh3:" if "xxhash" in sys.modules else "blake2:"
 
 
@@ -60,6 +63,14 @@ def _entry_of(kind: Any) -> Entry:
     if _is_reduced_by_library(kind):
         return _a_reduced, sharing
     return (_unknown if rule is foreign.an_opaque else rule), sharing
+
+
+def _a_module(walk: Walk, value: Any, kind: Any) -> None:
+    name = code.namespace_of(value).get("__name__")
+    if type(name) is str and _modules.get(name) is value:
+        walk.tokens.append(("module", name))
+    else:  # the session has made it
+        code.a_module(walk, value, kind)
 
 
 def _a_reduced(walk: Walk, value: Any, kind: Any) -> None:
@@ -117,6 +128,7 @@ def digests(names: dict[str, Any], group: Iterable[str]) -> dict[str, str]:
     """Return digests of the variables of a group, "" where there is none that means something."""
     around = Around(names, _Memory())
     around.entry_of = _entry_of
+    around.entries[identity(types.ModuleType)] = _a_module, PLAIN
     numbers: dict[int, int] = {}
     found = {}
     for name in group:
@@ -128,6 +140,9 @@ def digests(names: dict[str, Any], group: Iterable[str]) -> dict[str, str]:
         except Exception:
             found[name] = ""
             continue
+        if walk.unsure:  # it does not count for who shares what with whom, either
+            found[name] = ""
+            continue
         order = array("q", [numbers.setdefault(number, len(numbers)) for number in walk.mutable])
-        found[name] = "" if walk.unsure else _PREFIX + _sha256(state + order.tobytes()).hexdigest()
+        found[name] = _PREFIX + _sha256(state + order.tobytes()).hexdigest()
     return found
