@@ -8,10 +8,9 @@ import pytest
 from sandbank import Client
 from sandbank.v1 import checkpoint_pb2, execution_pb2, session_pb2, state_pb2
 
-from tests.conftest import RUNTIMES
-from tests.raw_api import Api, connected, refused
+from tests.raw_api import Api, refused
 from tests.sandboxes import kill_sandbox, wait_ready
-from tests.server_process import ServerProcess, serving
+from tests.server_process import ServerProcess
 
 Operation = execution_pb2.Operation
 State = session_pb2.Session
@@ -40,25 +39,6 @@ CHECK = """
  'generator' in globals(), os.environ['SANDBANK_TEST'], open('notes.txt').read(), len(buffer), view.obj is buffer]
 """
 EXPECTED = "[True, True, True, True, 1, 1, True, 1, 1, False, 'kept', 'hello', 3000000, True]"
-
-
-@pytest.fixture(scope="module", params=RUNTIMES)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServerProcess]:
-    """A control plane whose sandboxes are killed."""
-    process = ServerProcess(
-        request.param, tmp_path_factory.mktemp("server"), ("--min-ready", "slim=3,data=0")
-    )
-    with serving(process):
-        yield process
-
-
-@pytest.fixture
-def api(server: ServerProcess) -> Iterator[Api]:
-    """The bare stubs on :func:`server`."""
-    with connected(server.address) as bare:
-        yield bare
 
 
 @pytest.fixture

@@ -9,32 +9,12 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from sandbank.v1 import checkpoint_pb2, execution_pb2, file_pb2, pool_pb2, session_pb2, state_pb2
 
-from tests.conftest import RUNTIMES
 from tests.raw_api import Api, connected, refused
-from tests.server_process import ServerProcess, serving
+from tests.server_process import ServerProcess
 
 Operation = execution_pb2.Operation
 State = session_pb2.Session
 HIBERNATED = State.STATE_HIBERNATED
-
-
-@pytest.fixture(scope="module", params=RUNTIMES)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServerProcess]:
-    """A control plane that is killed."""
-    process = ServerProcess(
-        request.param, tmp_path_factory.mktemp("server"), ("--min-ready", "slim=2,data=0")
-    )
-    with serving(process):
-        yield process
-
-
-@pytest.fixture
-def api(server: ServerProcess) -> Iterator[Api]:
-    """The bare stubs on :func:`server`."""
-    with connected(server.address) as bare:
-        yield bare
 
 
 @pytest.fixture

@@ -7,35 +7,15 @@ from collections.abc import Iterator
 import pytest
 from sandbank.v1 import checkpoint_pb2, execution_pb2, session_pb2, state_pb2
 
-from tests.conftest import RUNTIMES
-from tests.raw_api import Api, connected
+from tests.raw_api import Api
 from tests.sandboxes import kill_sandbox
-from tests.server_process import ServerProcess, serving
+from tests.server_process import ServerProcess
 
 EXACT, RECOMPUTED, LOST = (
     checkpoint_pb2.FIDELITY_EXACT,
     checkpoint_pb2.FIDELITY_RECOMPUTED,
     checkpoint_pb2.FIDELITY_LOST,
 )
-
-
-@pytest.fixture(scope="module", params=RUNTIMES)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ServerProcess]:
-    """A control plane whose sandboxes are killed."""
-    process = ServerProcess(
-        request.param, tmp_path_factory.mktemp("server"), ("--min-ready", "slim=2,data=0")
-    )
-    with serving(process):
-        yield process
-
-
-@pytest.fixture
-def api(server: ServerProcess) -> Iterator[Api]:
-    """The bare stubs on :func:`server`."""
-    with connected(server.address) as bare:
-        yield bare
 
 
 @pytest.fixture
