@@ -9,8 +9,8 @@ import pytest
 from sandbank_server.checkpoints.manifest import Manifest
 from sandbank_server.checkpoints.transfer import Taken
 from sandbank_server.runners.link import RunnerLink
-from sandbank_server.sessions import session_restoring, session_saving
-from sandbank_server.sessions.state_transfer import Written
+from sandbank_server.sessions.life import restoring, saving
+from sandbank_server.sessions.life.transfer import Written
 
 from tests.fakes.scripted_supervisor import ScriptedSupervisor
 from tests.fakes.session_world import World
@@ -56,8 +56,8 @@ class SavedStates:
         """So many operations older than now is the copy that the next checkpoints are written of."""
         self._world = world
         world.keep_checkpoints()
-        patch.setattr(session_saving, "write_state", self._write)
-        patch.setattr(session_restoring, "load_state", self._load)
+        patch.setattr(saving, "write_state", self._write)
+        patch.setattr(restoring, "load_state", self._load)
 
     def _sandbox_of(self, link: RunnerLink) -> ScriptedSupervisor:
         every = self._world.pool.sandboxes.values()

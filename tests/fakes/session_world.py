@@ -17,10 +17,10 @@ from sandbank_server.checkpoints.library import CheckpointLibrary
 from sandbank_server.errors import SandboxLostBeforeStartError, StoreUnavailableError
 from sandbank_server.runners.link import RunnerLink
 from sandbank_server.sessions.creation import NewSession
+from sandbank_server.sessions.life.session import Session
 from sandbank_server.sessions.manager import SessionManager
+from sandbank_server.sessions.operations.submission import Submission
 from sandbank_server.sessions.ports import SandboxLease, SessionLimits, SessionServices
-from sandbank_server.sessions.session import Session
-from sandbank_server.sessions.submission import Submission
 
 from tests.fakes.clock import ManualClock
 from tests.fakes.ids import CountedIds

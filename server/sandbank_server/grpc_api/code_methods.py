@@ -8,7 +8,7 @@ from sandbank_server.errors import BadFieldError
 from sandbank_server.grpc_api import validation as check
 from sandbank_server.grpc_api.call import CallContext
 from sandbank_server.grpc_api.limits import RequestLimits
-from sandbank_server.sessions.code_places import CodePlace, CodePlaces
+from sandbank_server.sessions.contents.code_places import CodePlace, CodePlaces
 from sandbank_server.sessions.manager import SessionManager
 
 DETAIL_LEVELS = (0, 1)

@@ -18,10 +18,10 @@ from sandbank_server.grpc_api.run_collector import RunCollector
 from sandbank_server.grpc_api.shapes import Final, ends_with_final
 from sandbank_server.grpc_api.submissions import Submissions
 from sandbank_server.ids import IdFactory
-from sandbank_server.sessions.cursor import Cursor
-from sandbank_server.sessions.live_operation import LastEvent
 from sandbank_server.sessions.manager import SessionManager
-from sandbank_server.sessions.submission import Submission
+from sandbank_server.sessions.operations.cursor import Cursor
+from sandbank_server.sessions.operations.live_operation import LastEvent
+from sandbank_server.sessions.operations.submission import Submission
 
 
 class ExecutionService:

@@ -12,7 +12,7 @@ from sandbank_server.errors import BadFieldError
 from sandbank_server.grpc_api import validation as check
 from sandbank_server.grpc_api.call import CallContext
 from sandbank_server.grpc_api.paging import PageTokens
-from sandbank_server.sessions.files import SessionFiles, Upload
+from sandbank_server.sessions.contents.files import SessionFiles, Upload
 from sandbank_server.sessions.manager import SessionManager
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")

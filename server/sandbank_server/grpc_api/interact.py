@@ -24,9 +24,9 @@ from sandbank_server.grpc_api.dialogue import Dialogue
 from sandbank_server.grpc_api.error_map import explain
 from sandbank_server.grpc_api.rejections import rejection
 from sandbank_server.grpc_api.submissions import Submissions
-from sandbank_server.sessions.following import Followed, Following
+from sandbank_server.sessions.life.session import Session
 from sandbank_server.sessions.manager import SessionManager
-from sandbank_server.sessions.session import Session
+from sandbank_server.sessions.operations.following import Followed, Following
 
 IN_FLIGHT: Final = 256
 """Operations, answers, cancellations and rejections of one stream that are not through."""

@@ -17,8 +17,8 @@ from sandbank_server.grpc_api.limits import RequestLimits
 from sandbank_server.grpc_api.paging import PageTokens
 from sandbank_server.grpc_api.value_methods import ValueMethods
 from sandbank_server.runners.variables import VALUE_BYTES
+from sandbank_server.sessions.contents.variables import Listing, SessionVariables
 from sandbank_server.sessions.manager import SessionManager
-from sandbank_server.sessions.variables import Listing, SessionVariables
 
 NAME_CHARACTERS = 1000
 _BESIDE_THE_VALUE_BYTES = 128 * 1024

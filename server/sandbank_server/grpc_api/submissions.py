@@ -9,7 +9,7 @@ from sandbank_server.grpc_api import validation as check
 from sandbank_server.grpc_api.call import CallContext
 from sandbank_server.grpc_api.limits import RequestLimits
 from sandbank_server.ids import IdFactory
-from sandbank_server.sessions.submission import Submission
+from sandbank_server.sessions.operations.submission import Submission
 
 
 class Submissions:

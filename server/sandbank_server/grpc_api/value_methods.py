@@ -9,8 +9,8 @@ from sandbank.v1 import state_pb2
 from sandbank_server.errors import BadFieldError
 from sandbank_server.grpc_api import validation as check
 from sandbank_server.grpc_api.call import CallContext
+from sandbank_server.sessions.contents.values import NAME_CHARACTERS, SessionValues, Target, check_name
 from sandbank_server.sessions.manager import SessionManager
-from sandbank_server.sessions.values import NAME_CHARACTERS, SessionValues, Target, check_name
 
 _IMPORTED = {state_pb2.VALUE_FORMAT_JSON: "json", state_pb2.VALUE_FORMAT_ARROW: "arrow"}
 

@@ -16,10 +16,10 @@ from sandbank.v1 import session_pb2
 
 from sandbank_server.catalog.base import SessionRecord
 from sandbank_server.errors import RequestIdReusedError, SandboxLostBeforeStartError, StoreUnavailableError
-from sandbank_server.sessions.log_store import LogStore
-from sandbank_server.sessions.operation_log import OperationLog
+from sandbank_server.sessions.life.session import Session
+from sandbank_server.sessions.log.operation_log import OperationLog
+from sandbank_server.sessions.log.store import LogStore
 from sandbank_server.sessions.ports import SessionServices
-from sandbank_server.sessions.session import Session
 
 _TRIES = 3
 """Sandboxes tried for one session when they die between being ready and being assigned."""

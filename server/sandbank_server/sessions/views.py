@@ -7,9 +7,9 @@ from typing import Final, cast
 from sandbank.v1 import execution_pb2, session_pb2, transaction_pb2
 
 from sandbank_server.catalog.base import SessionRecord
-from sandbank_server.sessions.operation_log import OperationLog
-from sandbank_server.sessions.recovery import newest_names
-from sandbank_server.sessions.transaction_ledger import LoggedTransaction
+from sandbank_server.sessions.log.operation_log import OperationLog
+from sandbank_server.sessions.log.transaction_ledger import LoggedTransaction
+from sandbank_server.sessions.recovery.deaths import newest_names
 
 _NOT_STARTED: Final = execution_pb2.Operation.OUTCOME_NOT_STARTED
 

@@ -14,8 +14,8 @@ from sandbank_server.errors import (
     SessionBusyError,
     SessionNotFoundError,
 )
-from sandbank_server.sessions import answering
-from sandbank_server.sessions.session import Session
+from sandbank_server.sessions.life.session import Session
+from sandbank_server.sessions.operations import answering
 
 from tests.fakes.session_world import TENANT, World, until
 

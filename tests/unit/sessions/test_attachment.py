@@ -8,8 +8,8 @@ import pytest
 from sandbank.v1 import execution_pb2, session_pb2
 from sandbank_runner.v1 import runner_pb2
 from sandbank_server.errors import EventsEvictedError
-from sandbank_server.sessions import reattach
-from sandbank_server.sessions.live_operation import WINDOW_EVENTS
+from sandbank_server.sessions.life import reattach
+from sandbank_server.sessions.operations.live_operation import WINDOW_EVENTS
 
 from tests.fakes.clock import settle
 from tests.fakes.session_world import TENANT, World, collect, state_of, until

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 from sandbank.v1 import session_pb2
 from sandbank_server.errors import StoreUnavailableError
-from sandbank_server.sessions.autosave import Autosave
+from sandbank_server.sessions.life.autosave import Autosave
 
 from tests.fakes.clock import ManualClock
 

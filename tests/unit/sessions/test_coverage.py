@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from sandbank_server.sessions.coverage import Coverage
+from sandbank_server.sessions.log.coverage import Coverage
 
 
 def test_a_checkpoint_has_what_ended_before_it() -> None:

@@ -17,9 +17,9 @@ from sandbank_server.errors import (
     SessionCrashedError,
     WorkspaceFullError,
 )
-from sandbank_server.sessions import files as session_files
-from sandbank_server.sessions.files import SessionFiles, Upload
-from sandbank_server.sessions.session import Session
+from sandbank_server.sessions.contents import files as session_files
+from sandbank_server.sessions.contents.files import SessionFiles, Upload
+from sandbank_server.sessions.life.session import Session
 
 from tests.fakes.session_world import World, state_of, until
 from tests.fakes.supervisor_saboteur import Wire

@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from sandbank.v1 import execution_pb2
-from sandbank_server.sessions import following
-from sandbank_server.sessions.cursor import Cursor
-from sandbank_server.sessions.following import Following
-from sandbank_server.sessions.live_operation import LastEvent, LiveOperation
+from sandbank_server.sessions.operations import following
+from sandbank_server.sessions.operations.cursor import Cursor
+from sandbank_server.sessions.operations.following import Following
+from sandbank_server.sessions.operations.live_operation import LastEvent, LiveOperation
 
 from tests.fakes.session_world import World, collect, until
 

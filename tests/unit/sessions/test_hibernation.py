@@ -17,13 +17,13 @@ from sandbank_server.errors import (
     StoreUnavailableError,
     TransactionOpenError,
 )
-from sandbank_server.sessions.ports import HIBERNATIONS
-from sandbank_server.sessions.session import Session
-from sandbank_server.sessions.session_hibernation import (
+from sandbank_server.sessions.life.hibernation import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
     WAKE_ATTEMPTS,
 )
+from sandbank_server.sessions.life.session import Session
+from sandbank_server.sessions.ports import HIBERNATIONS
 
 from tests.fakes.clock import settle
 from tests.fakes.saved_states import Moment, SavedStates

@@ -6,8 +6,8 @@ import asyncio
 
 from hypothesis import given
 from hypothesis import strategies as st
-from sandbank_server.sessions import live_operation
-from sandbank_server.sessions.live_operation import LiveOperation
+from sandbank_server.sessions.operations import live_operation
+from sandbank_server.sessions.operations.live_operation import LiveOperation
 
 
 @given(st.lists(st.integers(0, live_operation.WINDOW_BYTES + 10), max_size=40), st.integers(0, 45))

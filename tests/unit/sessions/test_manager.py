@@ -18,8 +18,8 @@ from sandbank_server.errors import (
     StoreUnavailableError,
 )
 from sandbank_server.observability.context import current_context, set_context
-from sandbank_server.sessions import log_store
-from sandbank_server.sessions.manager import PURGE_SECONDS
+from sandbank_server.sessions.log import store as log_store
+from sandbank_server.sessions.upkeep import PURGE_SECONDS
 
 from tests.fakes.clock import settle
 from tests.fakes.session_world import TENANT, World, collect, state_of, submission, until

@@ -9,9 +9,9 @@ import pytest
 from sandbank.v1 import execution_pb2, transaction_pb2
 from sandbank_runner.v1 import runner_pb2
 from sandbank_server.runners.frames import RunnerViolation
-from sandbank_server.sessions.log_entry import Terms
-from sandbank_server.sessions.mirror import Mirror
-from sandbank_server.sessions.operation_log import OperationLog
+from sandbank_server.sessions.log.entry import Terms
+from sandbank_server.sessions.log.operation_log import OperationLog
+from sandbank_server.sessions.operations.mirror import Mirror
 
 Operation = execution_pb2.Operation
 Transaction = transaction_pb2.Transaction

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from sandbank.v1 import execution_pb2, variable_pb2
-from sandbank_server.sessions.named_effects import NAMES, NAMES_BYTES, NamedEffects, gone_with
-from sandbank_server.sessions.operation_log import OperationLog
-from sandbank_server.sessions.recovery import Loss, recovery_message
+from sandbank_server.sessions.log.named_effects import NAMES, NAMES_BYTES, NamedEffects, gone_with
+from sandbank_server.sessions.log.operation_log import OperationLog
+from sandbank_server.sessions.recovery.deaths import Loss, recovery_message
 
 from tests.fakes.clock import ManualClock
 

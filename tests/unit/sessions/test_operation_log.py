@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from sandbank.v1 import execution_pb2, transaction_pb2
 from sandbank_server.errors import QuotaExceededError, StoreUnavailableError
-from sandbank_server.sessions import operation_log, uploaded_files
-from sandbank_server.sessions.log_entry import Terms
-from sandbank_server.sessions.operation_log import OperationLog
+from sandbank_server.sessions.log import operation_log, uploaded_files
+from sandbank_server.sessions.log.entry import Terms
+from sandbank_server.sessions.log.operation_log import OperationLog
 
 Operation = execution_pb2.Operation
 Transaction = transaction_pb2.Transaction

@@ -20,11 +20,11 @@ from sandbank_server.errors import (
 )
 from sandbank_server.runners.frames import RunnerViolation
 from sandbank_server.runners.link import RunnerLink
-from sandbank_server.sessions.live_operation import WINDOW_BYTES
-from sandbank_server.sessions.operation_log import OperationLog
-from sandbank_server.sessions.operations import Operations
-from sandbank_server.sessions.settling import settle
-from sandbank_server.sessions.submission import Submission
+from sandbank_server.sessions.log.operation_log import OperationLog
+from sandbank_server.sessions.operations.live_operation import WINDOW_BYTES
+from sandbank_server.sessions.operations.operations import Operations
+from sandbank_server.sessions.operations.settling import settle
+from sandbank_server.sessions.operations.submission import Submission
 
 from tests.fakes.supervisor_saboteur import (
     SANDBOX_ID,

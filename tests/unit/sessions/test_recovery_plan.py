@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbank_server.errors import PoolDegradedError, SessionBusyError, StoreUnavailableError
-from sandbank_server.sessions.recovery_plan import LONGEST_PAUSE_SECONDS, RECOVERY_ATTEMPTS, RecoveryPlan
+from sandbank_server.sessions.recovery.plan import LONGEST_PAUSE_SECONDS, RECOVERY_ATTEMPTS, RecoveryPlan
 
 
 def test_failures_in_a_row_end_it() -> None:

@@ -13,7 +13,7 @@ from sandbank_server.errors import (
     TooLargeError,
     WorkspaceFullError,
 )
-from sandbank_server.sessions.session import Session
+from sandbank_server.sessions.life.session import Session
 
 from tests.fakes.saved_states import SavedStates
 from tests.fakes.session_world import TENANT, World, until

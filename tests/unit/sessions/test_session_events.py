@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 from sandbank.v1 import session_pb2
 from sandbank_server.errors import DrainingError
-from sandbank_server.sessions.session_events import KEPT_BYTES, KEPT_EVENTS, SessionEvents
+from sandbank_server.sessions.life.events import KEPT_BYTES, KEPT_EVENTS, SessionEvents
 
 FIRST = 1000
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sandbank_server.sessions import set_variables
-from sandbank_server.sessions.operation_log import OperationLog
+from sandbank_server.sessions.log import set_variables
+from sandbank_server.sessions.log.operation_log import OperationLog
 
 from tests.unit.sessions.test_operation_log import run
 

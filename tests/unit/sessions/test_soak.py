@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from sandbank.v1 import execution_pb2, session_pb2
 from sandbank_server.errors import DomainError, EventsEvictedError
-from sandbank_server.sessions.reattach import STABLE_SECONDS
-from sandbank_server.sessions.session import Session
-from sandbank_server.sessions.submission import Submission
+from sandbank_server.sessions.life.reattach import STABLE_SECONDS
+from sandbank_server.sessions.life.session import Session
+from sandbank_server.sessions.operations.submission import Submission
 
 from tests.fakes.clock import settle
 from tests.fakes.scripted_supervisor import ScriptedSupervisor

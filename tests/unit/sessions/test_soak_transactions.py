@@ -11,7 +11,7 @@ import pytest
 from sandbank.v1 import execution_pb2, transaction_pb2
 from sandbank_runner.v1 import runner_pb2
 from sandbank_server.errors import DomainError
-from sandbank_server.sessions.submission import Submission
+from sandbank_server.sessions.operations.submission import Submission
 
 from tests.fakes.clock import settle
 from tests.fakes.scripted_supervisor import ScriptedSupervisor

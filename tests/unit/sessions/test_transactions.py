@@ -22,7 +22,7 @@ from sandbank_server.errors import (
     ThreadsRunningError,
     TransactionOpenError,
 )
-from sandbank_server.sessions.session import Session
+from sandbank_server.sessions.life.session import Session
 
 from tests.fakes.session_world import TENANT, World, collect, state_of, submission, until
 

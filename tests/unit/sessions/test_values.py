@@ -24,9 +24,9 @@ from sandbank_server.errors import (
     TransactionOpenError,
     VariableNotFoundError,
 )
-from sandbank_server.sessions import values as session_values
-from sandbank_server.sessions.session import Session
-from sandbank_server.sessions.values import SessionValues, Target
+from sandbank_server.sessions.contents import values as session_values
+from sandbank_server.sessions.contents.values import SessionValues, Target
+from sandbank_server.sessions.life.session import Session
 
 from tests.fakes.session_world import World, until
 from tests.fakes.supervisor_saboteur import Wire

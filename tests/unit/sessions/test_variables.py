@@ -17,8 +17,8 @@ from sandbank_server.errors import (
     TooLargeError,
     VariableNotFoundError,
 )
-from sandbank_server.sessions.session import Session
-from sandbank_server.sessions.variables import Listing, SessionVariables
+from sandbank_server.sessions.contents.variables import Listing, SessionVariables
+from sandbank_server.sessions.life.session import Session
 
 from tests.fakes.session_world import World, state_of
 

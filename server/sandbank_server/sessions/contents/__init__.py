@@ -1,0 +1,1 @@
+"""What is in a session: variables, their values, places in its code, files."""

@@ -1,0 +1,1 @@
+"""One session from its creation to its end: its sandbox, its use, its checkpoints, its recoveries."""

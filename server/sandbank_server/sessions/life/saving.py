@@ -1,0 +1,285 @@
+"""A session's state as a whole, saved in checkpoints: when asked for, and by policy."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+import structlog
+from sandbank.v1 import checkpoint_pb2, execution_pb2, session_pb2, transaction_pb2
+
+from sandbank_server.catalog.base import CheckpointRecord, SessionRecord
+from sandbank_server.checkpoints.library import CheckpointLibrary
+from sandbank_server.checkpoints.manifest import Manifest
+from sandbank_server.errors import (
+    CheckpointCorruptError,
+    CheckpointNotFoundError,
+    DomainError,
+    RequestIdReusedError,
+    StoreUnavailableError,
+)
+from sandbank_server.runners.link import RunnerLink
+from sandbank_server.sessions.life.autosave import Autosave
+from sandbank_server.sessions.life.transfer import Written, load_state, write_state
+from sandbank_server.sessions.life.use import SessionUse
+from sandbank_server.sessions.log.entry import KEPT_EFFECT
+from sandbank_server.sessions.log.operation_log import OperationLog
+from sandbank_server.sessions.ports import SessionServices
+from sandbank_server.sessions.recovery.report import report_of
+
+_LOST = checkpoint_pb2.FIDELITY_LOST
+_NAMES_SHOWN = 20
+_log = structlog.get_logger("sandbank.session")
+
+_LOOK_AGAIN_SECONDS = 0.2
+
+_TRIES = 3
+"""Checkpoints made for one operation under SYNCHRONOUS, where none turns out to have its effects."""
+
+
+class SessionSaving(SessionUse):
+    """A session whose state can be saved."""
+
+    def __init__(
+        self,
+        record: SessionRecord,
+        services: SessionServices,
+        log: OperationLog,
+        secret_env: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(record, services, log, secret_env)
+        self._checkpointing = asyncio.Lock()
+        self._set_in: dict[str, list[tuple[str, str]]] = {}
+        """Variables that were set in a transaction, each with the operation before it."""
+        self._autosave = Autosave(
+            record.checkpoint_policy,
+            self._save_automatically,
+            services.clock,
+            services.limits.checkpoint_core_share,
+            self._keeper.names,
+        )
+        self._autosaving: asyncio.Task[None] | None = None
+        if record.checkpoint_policy == session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS:
+            self.operations.hold_back = self._hold_back
+
+    @property
+    def _library(self) -> CheckpointLibrary:
+        library = self._services.library
+        if library is None:
+            raise StoreUnavailableError("this server keeps no checkpoints")
+        return library
+
+    # Saving.
+
+    def _operation_finished(self, operation: execution_pb2.Operation) -> None:
+        super()._operation_finished(operation)
+        if operation.outcome in KEPT_EFFECT:
+            self.state_changed()
+
+    def state_changed(self) -> None:
+        """The state is no longer the saved one: the policy may ask for a checkpoint."""
+        if not self._autosave.active:
+            return
+        if self._autosaving is None:
+            self._autosaving = self._tasks.start(self._autosave.run(), "autosave")
+        self._autosave.changed()
+
+    async def changed_outside(self) -> None:
+        """What is no operation has changed the state: a file, a commit, a rewind, a reset.
+
+        Under SYNCHRONOUS it returns once that is durable, and raises what :meth:`checkpoint` raises; the change stays.
+        """
+        if self.record.checkpoint_policy == session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS:
+            await self.checkpoint("", {}, verify=False, automatic=True)
+        else:
+            self.state_changed()
+
+    async def variable_set(self, name: str, operation_id: str, transaction_id: str) -> None:
+        """A variable was set after an operation: a change as any other; in a transaction, once that is committed.
+
+        As :meth:`changed_outside`.
+        """
+        if transaction_id:
+            self._set_in.setdefault(transaction_id, []).append((name, operation_id))
+            return
+        log = self.operations.log
+        log.set_variable(name, operation_id)
+        await self.changed_outside()
+        if self.record.checkpoint_policy != session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS:
+            return
+        # While an operation runs a checkpoint may be of a moment before this. The end of that operation makes another.
+        while name in log.sets_missing_in(self.record.latest_checkpoint_id):
+            await self._services.clock.sleep(_LOOK_AGAIN_SECONDS)
+            if not self.operations.live:
+                await self.changed_outside()
+
+    async def end_transaction(self, transaction_id: str, *, commit: bool) -> transaction_pb2.Transaction:
+        """See :meth:`SessionUse.end_transaction`; what is committed is a change."""
+        ended = await super().end_transaction(transaction_id, commit=commit)
+        were_set = self._set_in.pop(transaction_id, [])
+        if commit:
+            for name, operation_id in were_set:
+                self.operations.log.set_variable(name, operation_id)
+            await self.changed_outside()
+        return ended
+
+    async def _save_automatically(self) -> None:
+        await self._checkpoint("", {}, verify=False, automatic=True)
+        keep = self._services.limits.keep_automatic
+        await self._library.thin_out(self.record.tenant, self.session_id, keep)
+
+    def _hold_back(self, operation: execution_pb2.Operation) -> bool:
+        """Under SYNCHRONOUS: what changed the state is said to have finished once it is durable."""
+        if operation.outcome not in KEPT_EFFECT:
+            return False
+        self._tasks.start(self._make_durable(operation.operation_id), "make durable")
+        return True
+
+    async def _make_durable(self, operation_id: str) -> None:
+        """Have a checkpoint made that has an operation's effects, if no other has them by now; tell its end then."""
+        warning = None
+        try:
+            for _ in range(_TRIES):
+                await self._checkpoint("", {}, verify=False, automatic=True, unless_told=operation_id)
+                if operation_id not in self.operations.held:
+                    break
+            else:  # it is written of a copy from before the operation, again and again
+                warning = _not_durable("there was no copy of the state to write")
+        except DomainError as error:
+            warning = _not_durable(error.message)
+        if warning is not None:
+            self.operations.release(operation_id, "", warning)
+        with contextlib.suppress(DomainError):
+            keep = self._services.limits.keep_automatic
+            await self._library.thin_out(self.record.tenant, self.session_id, keep)
+
+    async def checkpoint(
+        self, request_id: str, labels: Mapping[str, str], *, verify: bool, automatic: bool = False
+    ) -> CheckpointRecord:
+        """Save the state as it is committed now; return once that is durable. One at a time, in order.
+
+        Goes through, once begun, also when the caller is cancelled. :class:`RequestIdReusedError`,
+        :class:`SessionBusyError`, :class:`StoreUnavailableError`, and what :meth:`usable` raises.
+        """
+        await self.usable()
+        work = self._tasks.start(
+            self._checkpoint(request_id, dict(labels), verify=verify, automatic=automatic), "checkpoint"
+        )
+        saved = await asyncio.shield(work)
+        assert saved is not None
+        return saved
+
+    async def _checkpoint(
+        self,
+        request_id: str,
+        labels: Mapping[str, str],
+        *,
+        verify: bool,
+        automatic: bool,
+        unless_told: str = "",
+    ) -> CheckpointRecord | None:
+        """As :meth:`checkpoint`; ``unless_told``: none, where the end of that operation is told by now."""
+        async with self._checkpointing:
+            if unless_told and unless_told not in self.operations.held:
+                return None
+            made = await self._library.made_by(self.record.tenant, request_id)
+            if made is not None:
+                if made.session_id != self.session_id:
+                    raise RequestIdReusedError(
+                        f"request id {request_id} made a checkpoint of another session", resource=request_id
+                    )
+                return made
+            link = await self.usable(wake=False)
+            with self.in_use():
+                saved = await self._save_state(link, request_id, labels, verify=verify, automatic=automatic)
+                if verify:
+                    saved = await self._verify(link, saved)
+            return saved
+
+    async def _save_state(
+        self, link: RunnerLink, request_id: str, labels: Mapping[str, str], *, verify: bool, automatic: bool
+    ) -> CheckpointRecord:
+        services, tenant = self._services, self.record.tenant
+        checkpoint_id = services.ids.checkpoint_id()
+        began = services.clock.monotonic()
+        uploads, sets = self.operations.log.newest_upload, self.operations.log.newest_set
+        written_in = self.record.sandbox_id, self.record.generation
+        kept: list[CheckpointRecord] = []
+
+        async def keep(written: Written) -> None:
+            manifest = written.taken.manifest
+            record = CheckpointRecord(
+                tenant=tenant,
+                checkpoint_id=checkpoint_id,
+                session_id=self.session_id,
+                create_time=services.clock.now(),
+                wall_time=timedelta(seconds=services.clock.monotonic() - began),
+                size_bytes=manifest.size_bytes,
+                new_bytes=written.taken.new_bytes,
+                execution_count=manifest.execution_count,
+                last_operation_id=written.as_of_operation_id,
+                python_version=manifest.python,
+                parent_checkpoint_id=self.record.latest_checkpoint_id,
+                request_id=request_id,
+                labels=labels,
+                automatic=automatic,
+            )
+            await self._library.keep(record, manifest)
+            kept.append(record)
+            if (self.record.sandbox_id, self.record.generation) == written_in:
+                await self._take_note(record, uploads, 0 if written.stale else sets)
+
+        await write_state(
+            link, self._library.chunks, tenant, checkpoint_id, self._find_base, keep, verify=verify
+        )
+        return kept[0]
+
+    async def _take_note(self, record: CheckpointRecord, uploads: int, sets: int) -> None:
+        """It is durable: recovery begins with it, and operations whose end waited for that are told to have ended.
+
+        What the log says counts if all is killed now; the catalog has it, too, before anybody is told.
+        """
+        operations, as_of = self.operations, record.last_operation_id
+        ends = operations.held.ends_up_to(as_of)
+        operations.log.cover(as_of, record.checkpoint_id, uploads=uploads, sets=sets, ends=ends)
+        self._keeper.change(latest_checkpoint_id=record.checkpoint_id)
+        await self._keeper.save()
+        for name, _, _ in ends:
+            operations.release(name, record.checkpoint_id)
+
+    async def _verify(self, link: RunnerLink, saved: CheckpointRecord) -> CheckpointRecord:
+        """Load it in a fresh process of the sandbox, which compares."""
+        manifest = await self._library.manifest(saved)
+        loaded = await load_state(
+            link, self._library.chunks, saved.tenant, manifest, allow_lost=False, dry_run=True
+        )
+        report = report_of(manifest, loaded, 0.0)
+        saved_as_lost = {each.name for each in manifest.variables() if each.fidelity == _LOST}
+        lost = {each.name for each in report.lost} - saved_as_lost
+        differing = loaded.get("differing")
+        if differing or lost:
+            said = differing if isinstance(differing, list) else []
+            known = lost.union(each.name for each in manifest.variables() if each.name in said)
+            names = {"checkpoint_id": saved.checkpoint_id, **self._keeper.names()}
+            _log.warning(
+                "a checkpoint is not what was saved", variables=sorted(known)[:_NAMES_SHOWN], **names
+            )
+            return saved
+        verified = replace(saved, verified=True)
+        await self._library.update(verified)
+        return verified
+
+    async def _find_base(self, checkpoint_id: str) -> Manifest | None:
+        """Return a checkpoint of this session, or of the one it came from, None where it is gone."""
+        try:
+            record = await self._library.get(self.record.tenant, checkpoint_id)
+            return await self._library.manifest(record)
+        except (CheckpointCorruptError, CheckpointNotFoundError, StoreUnavailableError):
+            return None
+
+
+def _not_durable(why: str) -> execution_pb2.Warning:
+    return execution_pb2.Warning(code="CHECKPOINT_FAILED", message=f"not durable: {why}"[:500])

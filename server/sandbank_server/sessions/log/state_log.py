@@ -1,0 +1,144 @@
+"""What the operation log records of the session's state as a whole: checkpoints, losses, and ways back."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
+
+from sandbank.v1 import execution_pb2
+
+from sandbank_server.sessions.log.named_effects import Gone
+from sandbank_server.sessions.log.replay import LogReplay
+from sandbank_server.sessions.log.state import End
+from sandbank_server.sessions.recovery.deaths import newest_names
+
+_Operation = execution_pb2.Operation
+
+
+class StateLog(LogReplay):
+    """A log that can be written to by those who look after the state."""
+
+    @abstractmethod
+    def _note(self, fields: dict[str, object]) -> None:
+        """Write a line about what has happened."""
+
+    @abstractmethod
+    def gone_with(self, operation_ids: Sequence[str]) -> Gone:
+        """Return the names that go with the effects of operations, oldest first."""
+
+    def lose_effects(
+        self,
+        replacement: int = 0,
+        survivors: frozenset[str] = frozenset(),
+        unheard: Iterable[str] = (),
+    ) -> list[str]:
+        """Record that the session's state is gone, and return the operations whose effects went with it.
+
+        Outcomes that promised an effect become LOST, but for those of ``survivors``; those before the last
+        :meth:`reset` had theirs ended by the user, and stay. ``replacement`` is the runner's number of the
+        replacement of the interpreter that did it, remembered in :attr:`replacements`; 0 where the whole sandbox
+        went. ``unheard``: operations whose end is still to come, and whose effects went too.
+        """
+        lost = [name for name in self.kept_effects() if name not in survivors] + list(unheard)
+        self.take_back(lost, _Operation.OUTCOME_LOST, replacement)
+        return lost
+
+    def take_back(
+        self, operation_ids: Sequence[str], outcome: _Operation.Outcome, replacement: int | None = None
+    ) -> None:
+        """Record that the effects of operations are gone, also of some whose end is still to come.
+
+        ``outcome``: LOST, ROLLED_BACK where that was asked for, UNKNOWN. ``replacement`` as in :meth:`lose_effects`;
+        None: the number that is known stays.
+        """
+        self._take_back(operation_ids, outcome, replacement)
+        fields: dict[str, object] = {"k": "o", "oc": outcome, "ops": list(operation_ids)}
+        if replacement is not None:
+            fields["n"] = replacement
+        self._note(fields)
+
+    def reset(self) -> None:
+        """Record that the user ended the state, so that a later loss does not count what came before."""
+        self._mark_reset()
+        self._note({"k": "r"})
+
+    def go_back(self, checkpoint_id: str, execution_count: int, *, losing: bool = False) -> None:
+        """Record that the state is a checkpoint's: its own effects are in it again, those after it are not.
+
+        ``losing``: nobody wanted that, so those become LOST. Of another session's checkpoint no effect is known here.
+        """
+        if losing:
+            survivors = self.covered_by(checkpoint_id)
+            if lost := [name for name in self.kept_effects() if name not in survivors]:
+                self.take_back(lost, _Operation.OUTCOME_LOST)
+        self._go_back(checkpoint_id, execution_count)
+        self._note({"k": "b", "cp": checkpoint_id, "n": execution_count})
+
+    def move(self, generation: int) -> None:
+        """Record that the session goes on in another sandbox, which counts its replacements and transactions anew."""
+        self._move(generation)
+        self._note({"k": "m", "g": generation})
+
+    def cover(
+        self,
+        operation_id: str,
+        checkpoint_id: str,
+        *,
+        uploads: int = 0,
+        sets: int = 0,
+        ends: Iterable[End] = (),
+    ) -> None:
+        """Record that a checkpoint is durable, of the state that has the effects up to an operation's.
+
+        ``uploads``: it has the files that had come in when :attr:`newest_upload` was that; ``sets``: likewise the
+        variables, by :attr:`newest_set`. ``ends``: operations whose
+        effects it has and whose end is not recorded yet; should all die now, it is known how they ended.
+        """
+        ends = list(ends)
+        self._cover(operation_id, checkpoint_id, uploads, sets, ends)
+        fields: dict[str, object] = {"k": "c", "op": operation_id, "cp": checkpoint_id, "u": uploads}
+        if sets:
+            fields["s"] = sets
+        if ends:
+            fields["e"] = ends
+        self._note(fields)
+
+    def set_variable(self, name: str, operation_id: str) -> None:
+        """Record a variable that was set through the API, after an operation, so that a recovery can name it."""
+        rank = self.rank_of(operation_id)
+        self._note({"k": "v", "p": name, "n": rank})
+        self._set.add(name, rank)
+
+    def upload(self, path: str) -> None:
+        """Record a file that came in through the API, so that a recovery can name it when it is lost."""
+        if self._files.is_news(path):
+            self._note({"k": "f", "p": path})
+            self._files.add(path)
+
+    def remove_files(self, path: str) -> None:
+        """Record that a file, or a directory with all in it, was deleted through the API: so it cannot be lost."""
+        if self._files.remove(path):
+            self._note({"k": "g", "p": path})
+
+    def forget_files(self) -> None:
+        """Record that the user emptied the workspace: what was in it cannot be lost."""
+        self._note({"k": "x"})
+        self._files_from = self._finished
+        self._files.clear()
+
+    def lose_files(self, checkpoint_id: str = "") -> list[str]:
+        """Record that the workspace went with its sandbox; return the files that no checkpoint brings back.
+
+        The variables that were set and that it does not bring back are forgotten: see :meth:`sets_missing_in`.
+
+        Those that came in by uploads, and those that operations told to have written.
+
+        ``checkpoint_id``: the one from which the session goes on, empty for none.
+        """
+        self._set.forget(self.sets_missing_in(checkpoint_id))
+        writers = self._writers_since(checkpoint_id)
+        lost = dict.fromkeys((*self.gone_with(writers).files, *self._files.lose(checkpoint_id)))
+        self._files.last_lost = list(newest_names(list(lost))[0])
+        self._files_from = self._finished
+        self._note({"k": "y", "p": checkpoint_id, "l": self._files.last_lost})
+        return list(lost)

@@ -1,0 +1,1 @@
+"""What a death took with it, what is done about it, and what came back. Pure."""
