@@ -14,8 +14,8 @@ from sandbank_server.checkpoints.manifest import Manifest
 from sandbank_server.errors import SessionBusyError, TooLargeError, WorkspaceFullError
 from sandbank_server.runners.checks import version_of
 from sandbank_server.runners.link import RunnerLink
+from sandbank_server.sessions.life.by_policy import SessionSavedByPolicy
 from sandbank_server.sessions.life.sandbox_side import WITHOUT_SANDBOX
-from sandbank_server.sessions.life.saving import SessionSaving
 from sandbank_server.sessions.life.transfer import load_state
 from sandbank_server.sessions.log.operation_log import OperationLog
 from sandbank_server.sessions.ports import SessionServices
@@ -28,7 +28,7 @@ Fill = Callable[[RunnerLink], Awaitable[None]]
 """Prepares a sandbox for a session."""
 
 
-class SessionRestoring(SessionSaving):
+class SessionRestoring(SessionSavedByPolicy):
     """A session whose state can be brought back."""
 
     def __init__(

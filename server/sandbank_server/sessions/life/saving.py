@@ -1,4 +1,4 @@
-"""A session's state as a whole, saved in checkpoints: when asked for, and by policy."""
+"""A session's state as a whole, saved in checkpoints. When that happens unasked is in ``by_policy``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import structlog
-from sandbank.v1 import checkpoint_pb2, execution_pb2, session_pb2, transaction_pb2
+from sandbank.v1 import checkpoint_pb2
 
 from sandbank_server.catalog.base import CheckpointRecord, SessionRecord
 from sandbank_server.checkpoints.library import CheckpointLibrary
@@ -22,10 +22,9 @@ from sandbank_server.errors import (
     StoreUnavailableError,
 )
 from sandbank_server.runners.link import RunnerLink
-from sandbank_server.sessions.life.autosave import Autosave
+from sandbank_server.sessions.life.autosave import Autosave, Saved
 from sandbank_server.sessions.life.transfer import Written, load_state, write_state
 from sandbank_server.sessions.life.use import SessionUse
-from sandbank_server.sessions.log.entry import KEPT_EFFECT
 from sandbank_server.sessions.log.operation_log import OperationLog
 from sandbank_server.sessions.ports import SessionServices
 from sandbank_server.sessions.recovery.report import report_of
@@ -33,11 +32,6 @@ from sandbank_server.sessions.recovery.report import report_of
 _LOST = checkpoint_pb2.FIDELITY_LOST
 _NAMES_SHOWN = 20
 _log = structlog.get_logger("sandbank.session")
-
-_LOOK_AGAIN_SECONDS = 0.2
-
-_TRIES = 3
-"""Checkpoints made for one operation under SYNCHRONOUS, where none turns out to have its effects."""
 
 
 class SessionSaving(SessionUse):
@@ -52,18 +46,12 @@ class SessionSaving(SessionUse):
     ) -> None:
         super().__init__(record, services, log, secret_env)
         self._checkpointing = asyncio.Lock()
-        self._set_in: dict[str, list[tuple[str, str]]] = {}
-        """Variables that were set in a transaction, each with the operation before it."""
         self._autosave = Autosave(
             record.checkpoint_policy,
-            self._save_automatically,
+            Saved(self._save_automatically, self._use, self._keeper.names),
             services.clock,
             services.limits.checkpoint_core_share,
-            self._keeper.names,
         )
-        self._autosaving: asyncio.Task[None] | None = None
-        if record.checkpoint_policy == session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS:
-            self.operations.hold_back = self._hold_back
 
     @property
     def _library(self) -> CheckpointLibrary:
@@ -72,86 +60,20 @@ class SessionSaving(SessionUse):
             raise StoreUnavailableError("this server keeps no checkpoints")
         return library
 
+    def _use(self) -> object:
+        """Return how much the session has been used so far; None while something runs or waits in it."""
+        if self.operations.live or self._uses or self._changing.locked():
+            return None
+        return self.record.last_active_time, self.operations.log.finished_count
+
     # Saving.
-
-    def _operation_finished(self, operation: execution_pb2.Operation) -> None:
-        super()._operation_finished(operation)
-        if operation.outcome in KEPT_EFFECT:
-            self.state_changed()
-
-    def state_changed(self) -> None:
-        """The state is no longer the saved one: the policy may ask for a checkpoint."""
-        if not self._autosave.active:
-            return
-        if self._autosaving is None:
-            self._autosaving = self._tasks.start(self._autosave.run(), "autosave")
-        self._autosave.changed()
-
-    async def changed_outside(self) -> None:
-        """What is no operation has changed the state: a file, a commit, a rewind, a reset.
-
-        Under SYNCHRONOUS it returns once that is durable, and raises what :meth:`checkpoint` raises; the change stays.
-        """
-        if self.record.checkpoint_policy == session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS:
-            await self.checkpoint("", {}, verify=False, automatic=True)
-        else:
-            self.state_changed()
-
-    async def variable_set(self, name: str, operation_id: str, transaction_id: str) -> None:
-        """A variable was set after an operation: a change as any other; in a transaction, once that is committed.
-
-        As :meth:`changed_outside`.
-        """
-        if transaction_id:
-            self._set_in.setdefault(transaction_id, []).append((name, operation_id))
-            return
-        log = self.operations.log
-        log.set_variable(name, operation_id)
-        await self.changed_outside()
-        if self.record.checkpoint_policy != session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS:
-            return
-        # While an operation runs a checkpoint may be of a moment before this. The end of that operation makes another.
-        while name in log.sets_missing_in(self.record.latest_checkpoint_id):
-            await self._services.clock.sleep(_LOOK_AGAIN_SECONDS)
-            if not self.operations.live:
-                await self.changed_outside()
-
-    async def end_transaction(self, transaction_id: str, *, commit: bool) -> transaction_pb2.Transaction:
-        """See :meth:`SessionUse.end_transaction`; what is committed is a change."""
-        ended = await super().end_transaction(transaction_id, commit=commit)
-        were_set = self._set_in.pop(transaction_id, [])
-        if commit:
-            for name, operation_id in were_set:
-                self.operations.log.set_variable(name, operation_id)
-            await self.changed_outside()
-        return ended
 
     async def _save_automatically(self) -> None:
         await self._checkpoint("", {}, verify=False, automatic=True)
-        keep = self._services.limits.keep_automatic
-        await self._library.thin_out(self.record.tenant, self.session_id, keep)
+        await self._thin_out()
 
-    def _hold_back(self, operation: execution_pb2.Operation) -> bool:
-        """Under SYNCHRONOUS: what changed the state is said to have finished once it is durable."""
-        if operation.outcome not in KEPT_EFFECT:
-            return False
-        self._tasks.start(self._make_durable(operation.operation_id), "make durable")
-        return True
-
-    async def _make_durable(self, operation_id: str) -> None:
-        """Have a checkpoint made that has an operation's effects, if no other has them by now; tell its end then."""
-        warning = None
-        try:
-            for _ in range(_TRIES):
-                await self._checkpoint("", {}, verify=False, automatic=True, unless_told=operation_id)
-                if operation_id not in self.operations.held:
-                    break
-            else:  # it is written of a copy from before the operation, again and again
-                warning = _not_durable("there was no copy of the state to write")
-        except DomainError as error:
-            warning = _not_durable(error.message)
-        if warning is not None:
-            self.operations.release(operation_id, "", warning)
+    async def _thin_out(self) -> None:
+        """Let go of all but the newest checkpoints that nobody asked for; where that fails the next one sees to it."""
         with contextlib.suppress(DomainError):
             keep = self._services.limits.keep_automatic
             await self._library.thin_out(self.record.tenant, self.session_id, keep)
@@ -206,6 +128,7 @@ class SessionSaving(SessionUse):
         checkpoint_id = services.ids.checkpoint_id()
         began = services.clock.monotonic()
         uploads, sets = self.operations.log.newest_upload, self.operations.log.newest_set
+        changes = self._autosave.changes
         written_in = self.record.sandbox_id, self.record.generation
         kept: list[CheckpointRecord] = []
 
@@ -231,6 +154,8 @@ class SessionSaving(SessionUse):
             kept.append(record)
             if (self.record.sandbox_id, self.record.generation) == written_in:
                 await self._take_note(record, uploads, 0 if written.stale else sets)
+                if not written.stale:
+                    self._autosave.saved(changes)
 
         await write_state(
             link, self._library.chunks, tenant, checkpoint_id, self._find_base, keep, verify=verify
@@ -279,7 +204,3 @@ class SessionSaving(SessionUse):
             return await self._library.manifest(record)
         except (CheckpointCorruptError, CheckpointNotFoundError, StoreUnavailableError):
             return None
-
-
-def _not_durable(why: str) -> execution_pb2.Warning:
-    return execution_pb2.Warning(code="CHECKPOINT_FAILED", message=f"not durable: {why}"[:500])
