@@ -115,6 +115,32 @@ def test_a_checkpoint_says_what_it_holds_and_what_it_could_not_save(api: Api, se
     assert get(api, session_id).latest_checkpoint_id == saved.checkpoint_id
 
 
+HOT = """
+import os, subprocess, sys
+open('quiet', 'w').write('quiet'); open('hot', 'wb').write(bytes(64 << 20))
+code = "import os; f = os.open('hot', os.O_RDWR)\\nwhile True: os.pwrite(f, os.urandom(8), 0)"
+pid = subprocess.Popen([sys.executable, '-c', code]).pid
+"""
+
+
+def test_a_large_file_that_never_holds_still_costs_only_itself(api: Api, session_id: str) -> None:
+    """Said with the checkpoint, with a restore, while the session sleeps, and when it has woken."""
+    run(api, session_id, HOT)
+    saved = save(api, session_id)
+    found = {each.path: each for each in saved.files}
+    assert found["quiet"].fidelity == checkpoint_pb2.FIDELITY_EXACT
+    assert found["hot"].fidelity == checkpoint_pb2.FIDELITY_LOST
+    assert "written to" in found["hot"].reason
+    assert (found["hot"].size_bytes, found["hot"].sha256, found["quiet"].reason) == (64 << 20, "", "")
+    asleep = api.sessions.HibernateSession(session_pb2.HibernateSessionRequest(session_id=session_id)).session
+    assert "hot" in asleep.state_detail
+    assert text(api, session_id, "open('quiet').read(), os.path.exists('hot')") == "('quiet', False)"
+    assert list(get(api, session_id).last_recovery.lost_files) == ["hot"]
+    request = state_pb2.RestoreRequest(session_id=session_id, checkpoint_id=saved.checkpoint_id)
+    report = api.state.Restore(request).report
+    assert [(each.path, each.reason) for each in report.lost_files] == [("hot", found["hot"].reason)]
+
+
 def test_what_is_restored_is_what_was_saved(api: Api, session_id: str) -> None:
     """Aliases, cycles, classes, functions bound to the session, views, files and the environment."""
     run(api, session_id, PROGRAM)

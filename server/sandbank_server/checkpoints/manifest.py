@@ -84,12 +84,24 @@ class Manifest:
         yield from sorted(found, key=lambda variable: variable.name)
 
     def file_messages(self) -> Iterator[checkpoint_pb2.CheckpointFile]:
-        """Yield the regular files as clients see them."""
+        """Yield the regular files as clients see them, and what could not be saved."""
         for file in self.files:
-            if file["sha256"]:
+            if file["sha256"] or lost(file):
                 yield checkpoint_pb2.CheckpointFile(
-                    path=escaped(file["path"]), size_bytes=file["size"], sha256=file["sha256"]
+                    path=escaped(file["path"]),
+                    size_bytes=file["size"],
+                    sha256=file["sha256"],
+                    fidelity=checkpoint_pb2.FIDELITY_LOST if lost(file) else checkpoint_pb2.FIDELITY_EXACT,
+                    reason=lost(file),
                 )
+
+    def lost_variables(self) -> list[str]:
+        """Return the names of the variables that could not be saved."""
+        return [each.name for each in self.variables() if each.fidelity == checkpoint_pb2.FIDELITY_LOST]
+
+    def lost_files(self) -> list[str]:
+        """Return the paths, as clients see them, of what could not be saved in the workspace."""
+        return [escaped(file["path"]) for file in self.files if lost(file)]
 
     def pack(self) -> bytes:
         """Return it for keeping."""
@@ -154,6 +166,10 @@ class ManifestBuilder:
         if header.get("kept") is True:
             header = _kept(self._kept_files, path)
         link, digest = header.get("link"), _text(header, "sha256", 64)
+        why = _text({"lost": lost(header)}, "lost", _REASON_CHARACTERS)
+        chunks = self._chunk_list(header.get("chunks"))
+        if why and (chunks or digest):
+            raise RunnerViolation("a file that is lost, and is not")
         if link is not None:
             _path(header, "link")
         if digest and _HASH.fullmatch(digest) is None:
@@ -166,8 +182,9 @@ class ManifestBuilder:
                 "size": _number(header, "size"),
                 "sha256": digest,
                 "link": link,
-                "chunks": self._chunk_list(header.get("chunks")),
+                "chunks": chunks,
                 "signature": [_whole(each) for each in _list(header, "signature", 16)],
+                "lost": why,
             }
         )
 
@@ -206,12 +223,11 @@ class ManifestBuilder:
         }
 
     def _chunk_list(self, chunks: Any) -> list[Chunk]:
-        if not isinstance(chunks, list):
-            raise RunnerViolation("chunks that are none")
-        self._chunks += len(chunks)
+        found = chunk_list(chunks)
+        self._chunks += len(found)
         if self._chunks > CHUNKS:
             raise RunnerViolation("too many chunks")
-        return [_chunk(each) for each in chunks]
+        return found
 
 
 def _kept(base: Mapping[str, dict[str, Any]], key: str) -> Mapping[str, Any]:
@@ -220,6 +236,13 @@ def _kept(base: Mapping[str, dict[str, Any]], key: str) -> Mapping[str, Any]:
         raise RunnerViolation("kept, but not in the base")
     # The base came through here too; its chunks are tuples since, or lists again from its JSON.
     return found
+
+
+def chunk_list(chunks: Any) -> list[Chunk]:
+    """Return chunks that a writer names. :class:`RunnerViolation`."""
+    if not isinstance(chunks, list):
+        raise RunnerViolation("chunks that are none")
+    return [_chunk(each) for each in chunks]
 
 
 def _chunk(chunk: Any) -> Chunk:
@@ -279,6 +302,12 @@ def _list(fields: Mapping[str, Any], key: str, most: int) -> list[Any]:
     if not isinstance(value, list) or len(value) > most:
         raise RunnerViolation(f"{key} is no list, or too long")
     return value
+
+
+def lost(file: Mapping[str, Any]) -> str:
+    """Return why a file could not be saved, empty where it is; manifests of before have no word of it."""
+    why: str = file.get("lost", "")
+    return why
 
 
 def escaped(path: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from sandbank_server.checkpoints.chunks import ChunkStore, WrongChunkError
-from sandbank_server.checkpoints.manifest import Manifest, ManifestBuilder
+from sandbank_server.checkpoints.manifest import CHUNKS, Manifest, ManifestBuilder, chunk_list, lost
 from sandbank_server.runners.frames import RunnerViolation
 from sandbank_server.runners.link import LinkClosed
 from sandbank_server.runners.state_stream import StateStream
@@ -91,21 +91,58 @@ async def take_in(
     if base is not None:
         await _tell(stream, base)
         await stream.send_header({"type": "known_ends"})
-    manifest = await _describe(stream, ManifestBuilder(base))
-    lengths = dict(manifest.chunks())
-    lacking = await store.lacking(tenant, [name for name in lengths if name not in there])
-    for first in range(0, len(lacking), _NAMES_AT_ONCE):
-        await stream.send_header({"type": "need", "chunks": lacking[first : first + _NAMES_AT_ONCE]})
-    await stream.send_header({"type": "needed"})
     async with _Putting(store, tenant) as putting:
-        for name in lacking:
-            data = await stream.receive()
-            if not isinstance(data, bytes):
-                raise _failed(data)
-            if len(data) != lengths[name]:
-                raise RunnerViolation("not the chunk that was asked for")
-            await putting.add(name, data)
+        offers = _Offers(stream, store, tenant, putting)
+        manifest = await _describe(stream, ManifestBuilder(base), offers)
+        lengths = dict(manifest.chunks())
+        there |= offers.taken
+        lacking = await store.lacking(tenant, [name for name in lengths if name not in there])
+        for first in range(0, len(lacking), _NAMES_AT_ONCE):
+            await stream.send_header({"type": "need", "chunks": lacking[first : first + _NAMES_AT_ONCE]})
+        await stream.send_header({"type": "needed"})
+        await _receive(stream, lacking, lengths, putting)
         return Taken(manifest, await putting.finish())
+
+
+class _Offers:
+    """What a writer gives while it describes: contents of files, which may be others when they are read again.
+
+    Those of a file that turns out not to hold still are in no manifest then, and are collected.
+    """
+
+    def __init__(self, stream: StateStream, store: ChunkStore, tenant: str, putting: _Putting) -> None:
+        self.taken: set[str] = set()
+        """Chunks that are in the store, or will be when the putting is finished."""
+        self._stream = stream
+        self._store = store
+        self._tenant = tenant
+        self._putting = putting
+        self._count = 0
+
+    async def take(self, header: Mapping[str, Any]) -> None:
+        """Take an ``offer``: ask for what the store lacks of it."""
+        lengths = dict(chunk_list(header.get("chunks")))
+        self._count += len(lengths)
+        if self._count > CHUNKS:
+            raise RunnerViolation("too many chunks")
+        lacking = await self._store.lacking(
+            self._tenant, [name for name in lengths if name not in self.taken]
+        )
+        await self._stream.send_header({"type": "need", "chunks": lacking})
+        await _receive(self._stream, lacking, lengths, self._putting)
+        self.taken.update(lengths)
+
+
+async def _receive(
+    stream: StateStream, names: Sequence[str], lengths: Mapping[str, int], putting: _Putting
+) -> None:
+    for name in names:
+        data = await stream.receive()
+        if not isinstance(data, bytes):
+            raise _failed(data)
+        if len(data) != lengths[name]:
+            raise RunnerViolation("not the chunk that was asked for")
+        await putting.add(name, data)
 
 
 class _Putting:
@@ -151,12 +188,12 @@ class _Putting:
             self._batch, self._size = {}, 0
 
 
-async def _describe(stream: StateStream, builder: ManifestBuilder) -> Manifest:
+async def _describe(stream: StateStream, builder: ManifestBuilder, offers: _Offers) -> Manifest:
     """Hear the description to its end."""
     at: list[str] = []
     while True:
         try:
-            header = await stream.header("at", "group", "file", "manifest", "failed")
+            header = await stream.header("at", "group", "file", "offer", "manifest", "failed")
         except (LinkClosed, TimeoutError) as error:
             if at:
                 raise WriterStuck(at) from error
@@ -171,6 +208,8 @@ async def _describe(stream: StateStream, builder: ManifestBuilder) -> Manifest:
             builder.add_group(header)
         elif kind == "file":
             builder.add_file(header)
+        elif kind == "offer":
+            await offers.take(header)
         elif kind == "failed":
             raise _failed(header)
         else:
@@ -227,7 +266,8 @@ async def _tell(stream: StateStream, manifest: Manifest) -> None:
     for group in manifest.groups:
         await stream.send_header({"type": "group", **group})
     for file in manifest.files:
-        await stream.send_header({"type": "file", **file})
+        if not lost(file):
+            await stream.send_header({"type": "file", **file})
 
 
 def _failed(header: Mapping[str, Any]) -> Exception:

@@ -18,6 +18,9 @@ app = typer.Typer(
     help="Save, list, compare and delete states of sessions.", no_args_is_help=True, rich_markup_mode=None
 )
 
+_EXACT = checkpoint_pb2.FIDELITY_EXACT
+"""What servers of before files had a fidelity mean, too."""
+
 CheckpointId = Annotated[str, typer.Argument(metavar="CHECKPOINT", help="The checkpoint's id.")]
 
 
@@ -56,6 +59,8 @@ def _restore(
         cli.out.print(plain(f"recomputed {variable.name}: {variable.reason}"), markup=False)
     for variable in report.lost:
         cli.out.print(plain(f"lost {variable.name}: {variable.reason}"), markup=False)
+    for file in report.lost_files:
+        cli.out.print(plain(f"lost the file {file.path}: {file.reason}"), markup=False)
 
 
 def _list(
@@ -138,7 +143,7 @@ def _variables(checkpoint: checkpoint_pb2.Checkpoint) -> dict[str, tuple[object,
 
 
 def _files(checkpoint: checkpoint_pb2.Checkpoint) -> dict[str, tuple[object, ...]]:
-    return {f"./{each.path}": (each.size_bytes, each.sha256) for each in checkpoint.files}
+    return {f"./{each.path}": (each.size_bytes, each.sha256, each.reason) for each in checkpoint.files}
 
 
 def _changes(
@@ -185,9 +190,16 @@ def _print(cli: Cli, checkpoint: checkpoint_pb2.Checkpoint) -> None:
     ]
     cli.out.print(table(("VARIABLE", "TYPE", "SIZE", "FIDELITY", "BECAUSE"), rows))
     if checkpoint.files:
-        cli.out.print(
-            table(("FILE", "SIZE"), [(each.path, size(each.size_bytes)) for each in checkpoint.files])
-        )
+        files = [
+            (
+                each.path,
+                size(each.size_bytes),
+                enum_name(checkpoint_pb2.Fidelity, each.fidelity or _EXACT, "FIDELITY_"),
+                each.reason,
+            )
+            for each in checkpoint.files
+        ]
+        cli.out.print(table(("FILE", "SIZE", "FIDELITY", "BECAUSE"), files))
 
 
 command(app, "make")(_make)

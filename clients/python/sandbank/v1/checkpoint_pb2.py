@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csandbank/v1/checkpoint.proto\x12\x0bsandbank.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x03\n\nCheckpoint\x12\x15\n\rcheckpoint_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x1c\n\x14parent_checkpoint_id\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x06labels\x18\x05 \x03(\x0b\x32#.sandbank.v1.Checkpoint.LabelsEntry\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x11\n\tnew_bytes\x18\x07 \x01(\x03\x12,\n\twall_time\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0f\x65xecution_count\x18\t \x01(\x03\x12\x19\n\x11last_operation_id\x18\n \x01(\t\x12\x32\n\tvariables\x18\x0b \x03(\x0b\x32\x1f.sandbank.v1.CheckpointVariable\x12*\n\x05\x66iles\x18\x0c \x03(\x0b\x32\x1b.sandbank.v1.CheckpointFile\x12\x16\n\x0epython_version\x18\r \x01(\t\x12\x10\n\x08verified\x18\x0e \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x94\x01\n\x12\x43heckpointVariable\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\ttype_name\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\'\n\x08\x66idelity\x18\x04 \x01(\x0e\x32\x15.sandbank.v1.Fidelity\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x10\n\x08group_id\x18\x06 \x01(\t\"B\n\x0e\x43heckpointFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\"\xb9\x01\n\rRestoreReport\x12\x16\n\x0erestored_count\x18\x01 \x01(\x03\x12-\n\x04lost\x18\x02 \x03(\x0b\x32\x1f.sandbank.v1.CheckpointVariable\x12\x33\n\nrecomputed\x18\x03 \x03(\x0b\x32\x1f.sandbank.v1.CheckpointVariable\x12,\n\twall_time\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration*d\n\x08\x46idelity\x12\x18\n\x14\x46IDELITY_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46IDELITY_EXACT\x10\x01\x12\x17\n\x13\x46IDELITY_RECOMPUTED\x10\x02\x12\x11\n\rFIDELITY_LOST\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1csandbank/v1/checkpoint.proto\x12\x0bsandbank.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfd\x03\n\nCheckpoint\x12\x15\n\rcheckpoint_id\x18\x01 \x01(\t\x12\x12\n\nsession_id\x18\x02 \x01(\t\x12\x1c\n\x14parent_checkpoint_id\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x06labels\x18\x05 \x03(\x0b\x32#.sandbank.v1.Checkpoint.LabelsEntry\x12\x12\n\nsize_bytes\x18\x06 \x01(\x03\x12\x11\n\tnew_bytes\x18\x07 \x01(\x03\x12,\n\twall_time\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0f\x65xecution_count\x18\t \x01(\x03\x12\x19\n\x11last_operation_id\x18\n \x01(\t\x12\x32\n\tvariables\x18\x0b \x03(\x0b\x32\x1f.sandbank.v1.CheckpointVariable\x12*\n\x05\x66iles\x18\x0c \x03(\x0b\x32\x1b.sandbank.v1.CheckpointFile\x12\x16\n\x0epython_version\x18\r \x01(\t\x12\x10\n\x08verified\x18\x0e \x01(\x08\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x94\x01\n\x12\x43heckpointVariable\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\ttype_name\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\'\n\x08\x66idelity\x18\x04 \x01(\x0e\x32\x15.sandbank.v1.Fidelity\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x10\n\x08group_id\x18\x06 \x01(\t\"{\n\x0e\x43heckpointFile\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\'\n\x08\x66idelity\x18\x04 \x01(\x0e\x32\x15.sandbank.v1.Fidelity\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\xea\x01\n\rRestoreReport\x12\x16\n\x0erestored_count\x18\x01 \x01(\x03\x12-\n\x04lost\x18\x02 \x03(\x0b\x32\x1f.sandbank.v1.CheckpointVariable\x12\x33\n\nrecomputed\x18\x03 \x03(\x0b\x32\x1f.sandbank.v1.CheckpointVariable\x12,\n\twall_time\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12/\n\nlost_files\x18\x05 \x03(\x0b\x32\x1b.sandbank.v1.CheckpointFile*d\n\x08\x46idelity\x12\x18\n\x14\x46IDELITY_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46IDELITY_EXACT\x10\x01\x12\x17\n\x13\x46IDELITY_RECOMPUTED\x10\x02\x12\x11\n\rFIDELITY_LOST\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_CHECKPOINT_LABELSENTRY']._loaded_options = None
   _globals['_CHECKPOINT_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_FIDELITY']._serialized_start=1029
-  _globals['_FIDELITY']._serialized_end=1129
+  _globals['_FIDELITY']._serialized_start=1135
+  _globals['_FIDELITY']._serialized_end=1235
   _globals['_CHECKPOINT']._serialized_start=111
   _globals['_CHECKPOINT']._serialized_end=620
   _globals['_CHECKPOINT_LABELSENTRY']._serialized_start=575
@@ -44,7 +44,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKPOINTVARIABLE']._serialized_start=623
   _globals['_CHECKPOINTVARIABLE']._serialized_end=771
   _globals['_CHECKPOINTFILE']._serialized_start=773
-  _globals['_CHECKPOINTFILE']._serialized_end=839
-  _globals['_RESTOREREPORT']._serialized_start=842
-  _globals['_RESTOREREPORT']._serialized_end=1027
+  _globals['_CHECKPOINTFILE']._serialized_end=896
+  _globals['_RESTOREREPORT']._serialized_start=899
+  _globals['_RESTOREREPORT']._serialized_end=1133
 # @@protoc_insertion_point(module_scope)

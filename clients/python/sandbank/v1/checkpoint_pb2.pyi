@@ -78,23 +78,29 @@ class CheckpointVariable(_message.Message):
     def __init__(self, name: _Optional[str] = ..., type_name: _Optional[str] = ..., size_bytes: _Optional[int] = ..., fidelity: _Optional[_Union[Fidelity, str]] = ..., reason: _Optional[str] = ..., group_id: _Optional[str] = ...) -> None: ...
 
 class CheckpointFile(_message.Message):
-    __slots__ = ("path", "size_bytes", "sha256")
+    __slots__ = ("path", "size_bytes", "sha256", "fidelity", "reason")
     PATH_FIELD_NUMBER: _ClassVar[int]
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     SHA256_FIELD_NUMBER: _ClassVar[int]
+    FIDELITY_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     path: str
     size_bytes: int
     sha256: str
-    def __init__(self, path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ...) -> None: ...
+    fidelity: Fidelity
+    reason: str
+    def __init__(self, path: _Optional[str] = ..., size_bytes: _Optional[int] = ..., sha256: _Optional[str] = ..., fidelity: _Optional[_Union[Fidelity, str]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class RestoreReport(_message.Message):
-    __slots__ = ("restored_count", "lost", "recomputed", "wall_time")
+    __slots__ = ("restored_count", "lost", "recomputed", "wall_time", "lost_files")
     RESTORED_COUNT_FIELD_NUMBER: _ClassVar[int]
     LOST_FIELD_NUMBER: _ClassVar[int]
     RECOMPUTED_FIELD_NUMBER: _ClassVar[int]
     WALL_TIME_FIELD_NUMBER: _ClassVar[int]
+    LOST_FILES_FIELD_NUMBER: _ClassVar[int]
     restored_count: int
     lost: _containers.RepeatedCompositeFieldContainer[CheckpointVariable]
     recomputed: _containers.RepeatedCompositeFieldContainer[CheckpointVariable]
     wall_time: _duration_pb2.Duration
-    def __init__(self, restored_count: _Optional[int] = ..., lost: _Optional[_Iterable[_Union[CheckpointVariable, _Mapping]]] = ..., recomputed: _Optional[_Iterable[_Union[CheckpointVariable, _Mapping]]] = ..., wall_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    lost_files: _containers.RepeatedCompositeFieldContainer[CheckpointFile]
+    def __init__(self, restored_count: _Optional[int] = ..., lost: _Optional[_Iterable[_Union[CheckpointVariable, _Mapping]]] = ..., recomputed: _Optional[_Iterable[_Union[CheckpointVariable, _Mapping]]] = ..., wall_time: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., lost_files: _Optional[_Iterable[_Union[CheckpointFile, _Mapping]]] = ...) -> None: ...

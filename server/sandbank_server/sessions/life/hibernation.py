@@ -9,7 +9,6 @@ sandbox goes. A sandbox that serves a session whose record does not name it is d
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping, Sequence
 
 import structlog
@@ -111,9 +110,7 @@ class SessionHibernation(SessionWayBack):
             finally:
                 self._open.set()
         self._next_try, self._pause = 0.0, FIRST_PAUSE_SECONDS
-        with contextlib.suppress(DomainError):  # the next one sees to it
-            keep = self._services.limits.keep_automatic
-            await self._library.thin_out(self.record.tenant, self.session_id, keep)
+        await self._thin_out()
 
     def _quiet_link(self) -> RunnerLink:
         """Return the link of a session that nobody uses."""
@@ -131,7 +128,7 @@ class SessionHibernation(SessionWayBack):
     async def _save_and_sleep(self, link: RunnerLink) -> None:
         saved = await self._save_whole(link)
         manifest = await self._library.manifest(saved)
-        lost = [each.name for each in manifest.variables() if each.fidelity == checkpoint_pb2.FIDELITY_LOST]
+        lost = [*manifest.lost_variables(), *manifest.lost_files()]
         sandbox_id = self.record.sandbox_id
         fields = {"state": _HIBERNATED, "state_detail": _without(lost), "sandbox_id": ""}
         # First: after a kill right now nobody must take the sandbox for this session's, which goes on elsewhere.
@@ -211,7 +208,7 @@ class SessionHibernation(SessionWayBack):
         loaded = await self._restore_elsewhere(record, manifest, allow_lost=False)
         seconds = self._services.clock.monotonic() - began
         report = report_of(manifest, loaded, seconds)
-        if report.lost or report.recomputed:
+        if report.lost or report.lost_files or report.recomputed:
             self._tell_what_came_otherwise(record.checkpoint_id, report)
 
     def _tell_what_came_otherwise(self, checkpoint_id: str, report: checkpoint_pb2.RestoreReport) -> None:
@@ -220,6 +217,7 @@ class SessionHibernation(SessionWayBack):
             from_checkpoint_id=checkpoint_id,
             generation=self.record.generation,
             lost_variables=[each.name for each in report.lost],
+            lost_files=[each.path for each in report.lost_files],
             recomputed=[each.name for each in report.recomputed],
             wall_time=report.wall_time,
         )

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import structlog
-from sandbank.v1 import checkpoint_pb2, session_pb2
+from sandbank.v1 import session_pb2
 
 from sandbank_server.catalog.base import CheckpointRecord, SessionRecord
 from sandbank_server.checkpoints.manifest import Manifest
@@ -244,5 +244,4 @@ class _Work:
 
 def _not_saved(manifest: Manifest) -> Loss:
     """Return what a checkpoint could not save: it is gone with the sandbox."""
-    lost = checkpoint_pb2.FIDELITY_LOST
-    return Loss(variables=[each.name for each in manifest.variables() if each.fidelity == lost])
+    return Loss(variables=manifest.lost_variables(), files=manifest.lost_files())

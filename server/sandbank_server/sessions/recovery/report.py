@@ -29,5 +29,8 @@ def report_of(manifest: Manifest, loaded: Mapping[str, Any], seconds: float) -> 
             report.recomputed.append(variable)
         else:
             report.restored_count += 1
+    report.lost_files.extend(
+        each for each in manifest.file_messages() if each.fidelity == checkpoint_pb2.FIDELITY_LOST
+    )
     report.wall_time.FromMicroseconds(int(seconds * 1e6))
     return report

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, NamedTuple
+from typing import Any
 
 from sandbank_runner.interpreter.checkpoints.frames import CHUNK_BYTES
 from sandbank_runner.interpreter.sealed import seal
@@ -16,22 +16,13 @@ Chunk = tuple[str, int]
 """Name and length."""
 
 
-class Piece(NamedTuple):
-    """A chunk that is read again from its file when it is asked for."""
-
-    path: str
-    offset: int
-    length: int
-    name: str
-
-
 class Store:
     """The chunks of one checkpoint that may be asked for, by name. They are not copied: see :class:`Sink`."""
 
     __slots__ = ("parts",)
 
     def __init__(self) -> None:
-        self.parts: dict[str, list[Any] | Piece] = {}
+        self.parts: dict[str, list[Any]] = {}
 
     def add(self, parts: list[Any], length: int) -> Chunk:
         """Keep one chunk that is made of ``parts``."""

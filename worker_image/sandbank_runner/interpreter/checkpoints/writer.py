@@ -11,7 +11,8 @@ from typing import Any, Final
 from sandbank_runner.interpreter.checkpoints import ambient
 from sandbank_runner.interpreter.checkpoints.anchors import Anchors
 from sandbank_runner.interpreter.checkpoints.base import Base
-from sandbank_runner.interpreter.checkpoints.chunks import Piece, Store
+from sandbank_runner.interpreter.checkpoints.chunks import Store
+from sandbank_runner.interpreter.checkpoints.contents import Cargo
 from sandbank_runner.interpreter.checkpoints.frames import Broken, Connection
 from sandbank_runner.interpreter.checkpoints.graph import Graph
 from sandbank_runner.interpreter.checkpoints.groups import Groups
@@ -85,9 +86,11 @@ class _Writer:
         Groups(connection, graph, base, saver, recomputable).say_all()
         if recipes:
             state[RECIPES] = [recipe.packed() for recipe in recipes]
-        tree = Tree(self._surroundings.workspace, self._store)
-        for entry in tree.entries(base.files):
+        connection.say("at", names=[])  # nothing of the user's runs any more
+        cargo = Cargo(connection, self._store)
+        for entry in Tree(self._surroundings.workspace, cargo).entries(base.files):
             connection.say("file", **entry)
+        cargo.leave()
         connection.say(
             "manifest",
             ambient=state,
@@ -95,7 +98,7 @@ class _Writer:
             packages=packages(),
             execution_count=self._surroundings.execution_count,
         )
-        self._send(self._needed(), tree)
+        self._send(self._needed())
 
     def _turn_to(self, name: str) -> None:
         self._connection.say("at", names=[name])
@@ -109,9 +112,9 @@ class _Writer:
                 raise Broken(f"unexpected {header['type']}")
             yield from header["chunks"]
 
-    def _send(self, names: Iterator[str], tree: Tree) -> None:
+    def _send(self, names: Iterator[str]) -> None:
         for name in list(names):
             parts = self._store.parts.get(name)
             if parts is None:
                 raise Broken("a chunk was asked for that was not said")
-            self._connection.give([tree.read(parts)] if type(parts) is Piece else parts)
+            self._connection.give(parts)

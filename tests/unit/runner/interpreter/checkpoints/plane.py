@@ -9,6 +9,7 @@ import select
 import socket
 import struct
 from array import array
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,6 +74,8 @@ class Manifest:
     kept_files: set[str] = field(default_factory=set)
     new_bytes: int = 0
     at: list[str] = field(default_factory=list)
+    offered: list[dict[str, int]] = field(default_factory=list)
+    """Chunks that were given before the end of the description, and their lengths."""
 
     @property
     def variables(self) -> dict[str, dict[str, Any]]:
@@ -117,6 +120,8 @@ class Plane:
     def __init__(self) -> None:
         self.chunks: dict[str, bytes] = {}
         self.manifests: dict[str, Manifest] = {}
+        self.at_offer: Callable[[], object] = lambda: None
+        """Called while a writer waits for the answer to what it has offered."""
 
     def checkpoint(
         self, interpreter: Interpreter, checkpoint_id: str = "one", *, durable: bool = True, **options: Any
@@ -144,7 +149,7 @@ class Plane:
         if base is not None:
             for group in base.groups:
                 peer.say("group", **without_type(group))
-            for file in base.files:
+            for file in saved_files(base):
                 peer.say("file", **without_type(file))
             peer.say("known_ends")
         while (header := peer.hear())["type"] != "manifest":
@@ -159,6 +164,12 @@ class Plane:
                     manifest.kept_files.add(header["path"])
                     header = files[header["path"]]
                 manifest.files.append(header)
+            elif kind == "offer":
+                manifest.offered.append(dict(header["chunks"]))
+                self.at_offer()
+                wanted = [name for name, _ in header["chunks"] if name not in self.chunks]
+                peer.say("need", chunks=wanted)
+                self._receive(peer, manifest, wanted, manifest.offered[-1])
             else:
                 assert kind == "at", header
                 manifest.at += header["names"]
@@ -173,7 +184,12 @@ class Plane:
         lengths = dict(chunks_of(manifest))
         peer.say("need", chunks=list(wanted))
         peer.say("needed")
-        for name in wanted:
+        self._receive(peer, manifest, wanted, lengths)
+
+    def _receive(
+        self, peer: Peer, manifest: Manifest, names: Iterable[str], lengths: Mapping[str, int]
+    ) -> None:
+        for name in names:
             kind, data = peer.frame()
             assert kind == b"D", data[:500]
             assert hashlib.sha256(data).hexdigest() == name
@@ -193,7 +209,7 @@ class Plane:
         peer.say("begin", **begin)
         for group in manifest.groups:
             peer.say("group", **without_type(group))
-        for file in manifest.files:
+        for file in saved_files(manifest):
             peer.say("file", **without_type(file))
         peer.say("chunks_follow")
         verify = begin["verify"]
@@ -210,6 +226,11 @@ class Plane:
             assert interpreter.receive_any().header == {"type": "placed"}
         interpreter.count = manifest.rest["execution_count"]
         return Loaded(said, told)
+
+
+def saved_files(manifest: Manifest) -> list[dict[str, Any]]:
+    """Return the files that are not lost."""
+    return [file for file in manifest.files if not file["lost"]]
 
 
 def without_type(header: dict[str, Any]) -> dict[str, Any]:
