@@ -7,6 +7,10 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 SANDBANK := .venv/bin/sandbank
 PYTEST := $(PYTHON) -m pytest
+# Much of the suite waits for containers: more processes than the smallest machine has cores. A file's tests stay together
+# and the order stays, because files share servers and the walls' tests come first. `make test WORKERS=0`: one process.
+WORKERS := 3
+SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # So that what a person typed by hand elsewhere does not reach the tests.
 unexport PYTHONPATH
@@ -48,12 +52,12 @@ test: setup ## run all tests but the long ones, with real containers where an en
 	else
 	    echo "no Docker Engine: the tests marked 'engine' will be skipped and listed" >&2
 	fi
-	$(PYTEST) -m "not long"
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not long"
 
 test-long: setup ## run the long tests too
 	@scripts/docker-engine ensure
 	$(SANDBANK) templates build
-	$(PYTEST)
+	$(PYTEST) $(SIDE_BY_SIDE)
 
 lint: setup ## format, lint, types, protos, architecture
 	@.venv/bin/ruff format --check .
@@ -63,7 +67,7 @@ lint: setup ## format, lint, types, protos, architecture
 	scripts/protos --check
 
 check: lint ## what `make lint` does, and the unit and contract tests that need no engine
-	@$(PYTEST) -q -m "not long and not engine and not postgres" tests/unit tests/contract
+	@$(PYTEST) $(SIDE_BY_SIDE) -q -m "not long and not engine and not postgres" tests/unit tests/contract
 
 fix: setup ## format and mend what can be mended
 	@.venv/bin/ruff check --fix .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import os
 import shutil
@@ -14,12 +15,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _PACKAGE = "postgresql"
+_APT_INSTALL = Path(__file__).parents[1] / "scripts" / "apt-install"
 _SECONDS = 60.0
 
 
 @functools.cache
 def postgres_problem() -> str:
     """Return why there is no PostgreSQL to run, empty when there is; installs it where root can."""
+    with _one_at_a_time():
+        return _problem()
+
+
+def _problem() -> str:
     if _programs() is not None:
         return ""
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
@@ -29,15 +36,19 @@ def postgres_problem() -> str:
     if not configuration.exists():
         configuration.parent.mkdir(exist_ok=True)
         configuration.write_text("create_main_cluster = false\n")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
-        ["apt-get", "update", "-q"],
-        ["apt-get", "install", "-qy", "--no-install-recommends", _PACKAGE],
-    ):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            return f"{' '.join(command)}: {done.stderr[-500:]}"
+    install = [_APT_INSTALL, "PostgreSQL is wanted for the catalog's tests", _PACKAGE]
+    done = subprocess.run(install, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return done.stderr[-1000:]
     return "" if _programs() is not None else "PostgreSQL was installed and is not to be found"
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Another process of the suite may be installing it: half of it is no server."""
+    with open(Path(tempfile.gettempdir()) / "sandbank-postgres.lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 class PostgresServer:

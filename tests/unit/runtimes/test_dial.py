@@ -13,6 +13,8 @@ import pytest
 from sandbank_server.runtimes.base import Endpoint
 from sandbank_server.runtimes.dial import ImpostorEndpoint, NotListening, open_socket
 
+from tests.other_users import let_through
+
 _OTHER_USER = """
 import os, socket, sys
 listener = socket.socket(socket.AF_UNIX)
@@ -173,8 +175,7 @@ def test_listener_of_another_user_is_an_impostor(
 def test_listener_of_a_real_other_user_is_an_impostor(directory: Path, endpoint: Endpoint) -> None:
     """User code that replaced the socket by its own, chowned or not, is found out."""
     directory.chmod(0o777)
-    for parent in directory.parents[:3]:
-        parent.chmod(parent.stat().st_mode | 0o111)
+    let_through(directory)
     process = subprocess.Popen(
         [sys.executable, "-c", _OTHER_USER, str(directory)],
         stdin=subprocess.PIPE,

@@ -12,6 +12,8 @@ import pytest
 from sandbank_server.runtimes.base import RuntimeUnavailable
 from sandbank_server.runtimes.host_directory import HostDirectories
 
+from tests.other_users import let_through
+
 SANDBOX = "sb-0123456789ab"
 
 
@@ -68,8 +70,7 @@ def test_removed_with_what_the_sandbox_left(directories: HostDirectories, tmp_pa
 def test_without_root_the_sandboxes_files_go_but_not_its_directories(tmp_path: Path) -> None:
     """A control plane without root removes files of the sandbox's users; their directories it moves out of the way."""
     tmp_path.chmod(0o777)
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(parent.stat().st_mode | 0o111)
+    let_through(tmp_path)
     script = """
 import os, sys
 from pathlib import Path

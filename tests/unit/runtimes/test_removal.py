@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from sandbank_server.runtimes.removal import remove_tree
 
+from tests.other_users import let_through
+
 
 def deep(path: Path, depth: int) -> None:
     """Build a chain of directories that no path reaches."""
@@ -84,8 +86,7 @@ print(remove_tree(str(tree)), tree.exists())
 @pytest.mark.skipif(os.getuid() != 0, reason="changes its user to one that permissions hold for")
 def test_permissions_that_user_code_took_away_are_given_back(tmp_path: Path) -> None:
     """Directories without any permission go too, for their owner, who is not root."""
-    for parent in tmp_path.parents[:2]:
-        parent.chmod(parent.stat().st_mode | 0o111)
+    let_through(tmp_path)
     done = subprocess.run(
         [sys.executable, "-c", _LOCKED, str(tmp_path)], capture_output=True, text=True, check=True
     )

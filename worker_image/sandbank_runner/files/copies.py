@@ -52,6 +52,10 @@ class Copies:
         self._memory = os.memfd_create("workspace", os.MFD_CLOEXEC)
         self._end = 0
 
+    def close(self) -> None:
+        """Let go of all copies."""
+        os.close(self._memory)
+
     def add(self, descriptor: int) -> Copy:
         """Copy an open file. Raises :class:`NoRoom`, OSError."""
         size = os.fstat(descriptor).st_size

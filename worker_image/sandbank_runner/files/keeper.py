@@ -95,6 +95,11 @@ class Keeper:
         if not self._bases and self._copies.kept_bytes > IDLE_BYTES:
             self._forget_idle()
 
+    def close(self) -> None:
+        """Let go of everything that is kept."""
+        self._openings.close()
+        self._copies.close()
+
     def _suspect(self) -> None:
         known = [*self._bases.values(), *([self._newest] if self._newest is not None else [])]
         self._openings.take([base.suspects for base in known])
@@ -109,15 +114,15 @@ class Keeper:
 def serve(connection: socket.socket, workspace: str) -> None:
     """Answer requests until the supervisor closes ``connection``."""
     frames = FrameSocket(connection)
-    keeper = Keeper(workspace)
-    while True:
-        try:
-            kind, body = frames.receive()
-        except (EOFError, ConnectionError):
-            return
-        if kind != HEADER:
-            raise FileProtocolError("a keeper is asked by headers only")
-        frames.send(pack_header(_answer(keeper, parse_header(body))))
+    with closing(Keeper(workspace)) as keeper:
+        while True:
+            try:
+                kind, body = frames.receive()
+            except (EOFError, ConnectionError):
+                return
+            if kind != HEADER:
+                raise FileProtocolError("a keeper is asked by headers only")
+            frames.send(pack_header(_answer(keeper, parse_header(body))))
 
 
 def _answer(keeper: Keeper, request: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,8 @@ open for it. What was opened before the watch began and is still open is not tol
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
+import errno
 import os
 import struct
 from collections.abc import Iterable
@@ -51,25 +51,41 @@ class Suspects:
 
 
 class Openings:
-    """A watch over directories. Where the system has no room for one, nobody is ever suspected."""
+    """A watch over directories. Where the system has no room for all of it, everybody is suspected always.
+
+    A user of the system has so many watches for all of its sandboxes (``fs.inotify.max_user_instances``, 128 on most):
+    it is made when a first directory is to be watched.
+    """
 
     def __init__(self) -> None:
         self._descriptor = -1
-        with contextlib.suppress(OSError):
-            self._descriptor = system_call(number_of("inotify_init1"), os.O_CLOEXEC | os.O_NONBLOCK)
+        self._blind = False
 
     def watch(self, directory: int) -> None:
         """Watch what is in an open directory, from now on."""
-        if self._descriptor < 0:
+        if self._blind:
             return
         path = ctypes.create_string_buffer(b"/proc/self/fd/%d" % directory)
         mask = _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO
-        with contextlib.suppress(OSError):
+        try:
+            if self._descriptor < 0:
+                self._descriptor = system_call(number_of("inotify_init1"), os.O_CLOEXEC | os.O_NONBLOCK)
             system_call(number_of("inotify_add_watch"), self._descriptor, ctypes.addressof(path), mask)
+        except OSError as error:
+            if error.errno != errno.ENOENT:  # it is gone: nothing in it can be opened
+                self.close()
+                self._blind = True
+
+    def close(self) -> None:
+        """End the watch."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
 
     def take(self, into: Iterable[Suspects]) -> None:
         """Take what was told since the last time, and add it to ``into``."""
         found = Suspects()
+        found.everyone = self._blind
         while self._descriptor >= 0:
             try:
                 data = os.read(self._descriptor, _BUFFER_BYTES)

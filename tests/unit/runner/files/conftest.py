@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.other_users import let_through
 from tests.unit.runner.files.helper_probe import HelperProbe
 
 
@@ -24,20 +25,15 @@ def files(tmp_path: Path) -> HelperProbe:
 @pytest.fixture
 def nobody(tmp_path: Path) -> Iterator[Callable[[], None]]:
     """Return a function that makes the test somebody whom permissions stop, as root is not, and owner of its files."""
-    opened: list[tuple[Path, int]] = []
 
     def become() -> None:
         if os.geteuid() != 0:
             return
         for path in (tmp_path, *tmp_path.rglob("*")):
             os.chown(path, 65534, -1, follow_symlinks=False)
-        for directory in tmp_path.parents[:2]:
-            opened.append((directory, directory.stat().st_mode))
-            directory.chmod(0o711)
+        let_through(tmp_path)
         os.seteuid(65534)
 
+    before = os.geteuid()
     yield become
-    if opened:
-        os.seteuid(0)
-    for directory, mode in opened:
-        directory.chmod(mode)
+    os.seteuid(before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import shutil
@@ -19,6 +20,8 @@ from sandbank_runner.files import openings
 from sandbank_runner.files.base import TooLarge, signature_of
 from sandbank_runner.files.keeper import Keeper, serve
 from sandbank_runner.files.protocol import FrameSocket, pack_header, parse_header
+from sandbank_runner.walls.numbers import number_of
+from sandbank_runner.walls.system_calls import system_call
 
 LIMIT = 1 << 30
 FILES = {"a": b"one", "b": b"two" * 4000, "d/c": b"three", "d/e/f": b"", "d/e/g": os.urandom(300_000)}
@@ -35,9 +38,23 @@ def workspace(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def keeper(workspace: Path) -> Keeper:
-    """A keeper of it."""
-    return Keeper(str(workspace))
+def keeper_of() -> Iterator[Callable[[Path], Keeper]]:
+    """Return a function that makes the keeper of a workspace."""
+    made: list[Keeper] = []
+
+    def make(workspace: Path) -> Keeper:
+        made.append(Keeper(str(workspace)))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def keeper(workspace: Path, keeper_of: Callable[[Path], Keeper]) -> Keeper:
+    """A keeper of the workspace."""
+    return keeper_of(workspace)
 
 
 @pytest.fixture
@@ -297,7 +314,7 @@ def test_one_kind_in_the_place_of_another(undone, workspace: Path):
     undone(change)
 
 
-def test_holes_stay_holes(undone, workspace: Path):
+def test_holes_stay_holes(undone, workspace: Path, keeper_of: Callable[[Path], Keeper]):
     """A file of a terabyte with three bytes in it can be kept, and comes back as cheap as it was."""
     with (workspace / "sparse").open("wb") as file:
         file.truncate(1 << 40)
@@ -310,7 +327,7 @@ def test_holes_stay_holes(undone, workspace: Path):
             file.seek((1 << 39) - 1)
             return path.stat().st_size, file.read(5)
 
-    keeper = Keeper(str(workspace))
+    keeper = keeper_of(workspace)
     keeper.take(1, 10 << 20)
     before = state_(workspace / "sparse")
     with (workspace / "sparse").open("r+b") as file:
@@ -328,7 +345,9 @@ def test_holes_stay_holes(undone, workspace: Path):
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o400, 0o300])
-def test_what_its_owner_has_closed(undone, workspace: Path, nobody: Callable[[], None], mode: int):
+def test_what_its_owner_has_closed(
+    undone, workspace: Path, nobody: Callable[[], None], mode: int, keeper_of: Callable[[Path], Keeper]
+):
     """Files and directories without rights are kept as well, and have none afterwards."""
     nobody()
     (workspace / "a").chmod(mode)
@@ -345,7 +364,7 @@ def test_what_its_owner_has_closed(undone, workspace: Path, nobody: Callable[[],
     def open_(path: str, mode: int) -> None:
         (workspace / path).chmod(mode)
 
-    keeper = Keeper(str(workspace))
+    keeper = keeper_of(workspace)
     keeper.take(1, LIMIT)
     assert [stat.S_IMODE((workspace / name).stat().st_mode) for name in ("a", "d")] == [mode, mode]
     change()
@@ -357,23 +376,23 @@ def test_what_its_owner_has_closed(undone, workspace: Path, nobody: Callable[[],
     assert {path: (workspace / path).read_bytes() for path in FILES} == FILES
 
 
-def test_an_empty_workspace(tmp_path: Path):
+def test_an_empty_workspace(tmp_path: Path, keeper_of: Callable[[Path], Keeper]):
     """It is empty again."""
-    keeper = Keeper(str(tmp_path))
+    keeper = keeper_of(tmp_path)
     assert keeper.take(1, 0) == {"entries": 0, "copied_bytes": 0, "kept_bytes": 0, "touched": False}
     (tmp_path / "x").write_text("x")
     keeper.restore(1)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_many_files(tmp_path: Path):
+def test_many_files(tmp_path: Path, keeper_of: Callable[[Path], Keeper]):
     """Thousands at once, in one directory and in many."""
     for number in range(3000):
         (tmp_path / f"f{number}").write_text(str(number))
         if number % 10 == 0:
             (tmp_path / f"d{number}").mkdir()
             (tmp_path / f"d{number}" / "x").write_text(str(number))
-    keeper = Keeper(str(tmp_path))
+    keeper = keeper_of(tmp_path)
     keeper.take(1, LIMIT)
     before = state(tmp_path)
     for number in range(0, 3000, 2):
@@ -530,9 +549,11 @@ def write_mapped(path: Path, content: bytes, keeper: Keeper) -> None:
             kept.signature, kept.sure = signature_of(file.fileno()), True
 
 
-def test_what_was_written_through_a_mapping_is_brought_back(mapped: Path):
+def test_what_was_written_through_a_mapping_is_brought_back(
+    mapped: Path, keeper_of: Callable[[Path], Keeper]
+):
     """Where it changes no time either, for the file was open for writing; also where it was moved since."""
-    keeper = Keeper(str(mapped.parent.parent))
+    keeper = keeper_of(mapped.parent.parent)
     keeper.take(1, LIMIT)
     for moved in (False, True):
         write_mapped(mapped, b"written", keeper)
@@ -544,9 +565,11 @@ def test_what_was_written_through_a_mapping_is_brought_back(mapped: Path):
         keeper.take(2, LIMIT)
 
 
-def test_what_was_written_through_a_mapping_is_in_the_next_base(mapped: Path):
+def test_what_was_written_through_a_mapping_is_in_the_next_base(
+    mapped: Path, keeper_of: Callable[[Path], Keeper]
+):
     """And the one before still has what was there then."""
-    keeper = Keeper(str(mapped.parent.parent))
+    keeper = keeper_of(mapped.parent.parent)
     keeper.take(1, LIMIT)
     write_mapped(mapped, b"first", keeper)
     keeper.take(2, LIMIT)
@@ -557,12 +580,12 @@ def test_what_was_written_through_a_mapping_is_in_the_next_base(mapped: Path):
     assert mapped.read_bytes() == bytes(10_000)
 
 
-def test_more_openings_than_the_kernel_keeps(tmp_path: Path):
+def test_more_openings_than_the_kernel_keeps(tmp_path: Path, keeper_of: Callable[[Path], Keeper]):
     """Then every file is read: nothing is missed."""
     names = [tmp_path / f"f{number}" for number in range(3)]
     for name in names:
         name.write_bytes(bytes(5000))
-    keeper = Keeper(str(tmp_path))
+    keeper = keeper_of(tmp_path)
     keeper.take(1, LIMIT)
     for number in range(17_000):  # equal events in a row are kept as one
         names[number % 2].open("r+b").close()
@@ -573,18 +596,30 @@ def test_more_openings_than_the_kernel_keeps(tmp_path: Path):
     assert keeper._bases[1].suspects.everyone is False
 
 
-def test_without_a_watch_it_works_all_the_same(workspace: Path, monkeypatch: pytest.MonkeyPatch):
-    """Where the system has no room for one, only writes through mappings go unseen."""
+@pytest.mark.parametrize("missing", ["inotify_init1", "inotify_add_watch"])
+def test_without_a_watch_nothing_is_missed(
+    mapped: Path, keeper_of: Callable[[Path], Keeper], monkeypatch: pytest.MonkeyPatch, missing: str
+):
+    """Where the system has no room for one, or for one of its directories, every file is read each time."""
+    workspace = mapped.parent.parent
 
-    def full(*_: object) -> int:
-        raise OSError(24, "too many")
+    def full(number: int, *arguments: int) -> int:
+        if number == number_of(missing):
+            raise OSError(errno.EMFILE, "too many")
+        return system_call(number, *arguments)
 
     monkeypatch.setattr(openings, "system_call", full)
-    keeper = Keeper(str(workspace))
+    keeper = keeper_of(workspace)
     keeper.take(1, LIMIT)
-    (workspace / "a").write_bytes(b"changed")
-    keeper.restore(1)
-    assert (workspace / "a").read_bytes() == b"one"
+    for content in (b"first", b"second"):
+        write_mapped(mapped, content, keeper)
+        keeper.restore(1)
+        assert mapped.read_bytes() == bytes(10_000)
+    write_mapped(mapped, b"third", keeper)
+    keeper.take(2, LIMIT)
+    write_mapped(mapped, b"fourth", keeper)
+    keeper.restore(2)
+    assert mapped.read_bytes()[:6] == b"third\0"
 
 
 def test_descriptors_do_not_grow(keeper: Keeper, workspace: Path):

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -96,9 +97,8 @@ def make(request: pytest.FixtureRequest) -> Callable[[], tempfile.TemporaryDirec
 )
 def test_a_base_brings_back_what_was_there(make, program: list[Step]):
     """Whatever happened since, to whichever of several bases, as often as one likes."""
-    with make() as directory:
+    with make() as directory, closing(Keeper(directory)) as keeper:
         workspace = Path(directory)
-        keeper = Keeper(directory)
         expected: dict[int, dict[str, tuple[object, ...]]] = {}
         for kind, one, other, number in program:
             if kind == "base":
