@@ -379,11 +379,12 @@ async def serve(settings: Settings, announcer: Announcer) -> None:
 def _settle_memory() -> None:
     """Keep the collector from walking what lives as long as the process, and from running for every few calls.
 
-    What calls leave behind dies by its reference count; cycles are rare, and can wait a little.
+    What calls leave behind dies by its reference count; cycles are rare, and can wait a little. Nothing is collected
+    before: the start leaves next to nothing behind, and to find that out would keep callers waiting.
     """
-    gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    gc.enable()
 
 
 def _allow_descriptors() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import Engine, Table, create_engine, event
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
@@ -44,11 +44,19 @@ def upsert(table: Table, keys: Sequence[str]) -> Any:
     """Return a function of the dialect's name that gives an insert which replaces a row of the same keys."""
 
     def build(dialect: str) -> Any:
-        insert = (postgresql if dialect == "postgresql" else sqlite).insert(table)
+        insert = _insert(dialect, table)
         changed = {c.name: insert.excluded[c.name] for c in table.columns if c.name not in keys}
         return insert.on_conflict_do_update(index_elements=list(keys), set_=changed)
 
     return build
+
+
+def _insert(dialect: str, table: Table) -> Any:
+    if dialect == "postgresql":
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - slow to import, and the lesser part wants it
+
+        return postgresql.insert(table)
+    return sqlite.insert(table)
 
 
 DATABASE_ERRORS: Final = (SQLAlchemyError, sqlite3.Error)

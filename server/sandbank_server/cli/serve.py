@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import structlog
 
 from sandbank_server.cli.options import fail
@@ -23,7 +25,8 @@ def serve(loaded: Loaded) -> None:
     for name in loaded.unknown_variables:
         log.warning("a variable is no setting, and ignored", variable=name)
     # Late: everything that the server needs takes a while to import, and mistakes in settings should show
-    # at once.
+    # at once. Off until it serves: the collector finds nothing in what is imported and set up.
+    gc.disable()
     from sandbank_server.app import run  # noqa: PLC0415
     from sandbank_server.catalog.base import CatalogError  # noqa: PLC0415
     from sandbank_server.instance import InstanceError  # noqa: PLC0415

@@ -9,8 +9,14 @@ from __future__ import annotations
 
 def main() -> None:
     """Run the command line; the console script."""
-    import sys  # noqa: PLC0415 - this package is imported by whoever imports a part of it
+    import gc  # noqa: PLC0415 - this package is imported by whoever imports a part of it
+    import sys  # noqa: PLC0415
 
+    # What imports make stays: the collector would walk all of it again and again, and find nothing.
+    gc.disable()
     from sandbank.cli.app import build_app  # noqa: PLC0415 - rich and typer are slow to import
 
-    build_app(sys.argv[1:])(prog_name="sandbank")
+    app = build_app(sys.argv[1:])
+    gc.freeze()
+    gc.enable()
+    app(prog_name="sandbank")

@@ -84,9 +84,9 @@ class DockerRuntime(SandboxRuntime):
         """Check the engine, and learn which users its containers have. Raises RuntimeUnavailable."""
         self._profile = read_profile(self._settings.seccomp_profile)
         self._directories.prepare()
-        for warning in check_engine(await self._containers.engine_info(), self._settings.oci_runtime):
+        info, _ = await asyncio.gather(self._containers.engine_info(), self.list_sandboxes())
+        for warning in check_engine(info, self._settings.oci_runtime):
             _log.warning("engine_lacks_limit", message=warning)
-        await self.list_sandboxes()
 
     async def launch(self, spec: SandboxSpec) -> LaunchedSandbox:
         """Start a container. Also raises RuntimeUnavailable when the engine does not answer."""
