@@ -14,6 +14,8 @@ SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # So that what a person typed by hand elsewhere does not reach the tests.
 unexport PYTHONPATH
+# Without bytecode every process that a test starts would compile every module that it imports: a second each.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup engine image demo run up down test test-long lint check fix bench protos lock clean
 

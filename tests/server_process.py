@@ -49,7 +49,7 @@ class ServerProcess:
             "json",
             *self.options,
         ]
-        environment = {**os.environ, **self.environment}
+        environment = self._whole_environment()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, env=environment, start_new_session=True
@@ -82,7 +82,7 @@ class ServerProcess:
         """End all sessions and sandboxes of the installation, then the server."""
         if self.process is None:
             self.start()
-        environment = {**os.environ, **self.environment}
+        environment = self._whole_environment()
         subprocess.run(
             [SANDBANK, "drain", "--end", "--data-dir", str(self.data_dir), "--address", self.address],
             check=True,
@@ -93,6 +93,11 @@ class ServerProcess:
         assert self.process is not None
         assert self.process.wait(60) == 0
         self.process = None
+
+    def _whole_environment(self) -> dict[str, str]:
+        # A shell that forbids bytecode would have every start compile every module: no installed server does.
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return {**inherited, **self.environment}
 
     def log_lines(self) -> list[dict[str, object]]:
         """Return the log so far, one dictionary a line."""
