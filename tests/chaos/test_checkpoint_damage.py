@@ -119,6 +119,37 @@ def test_a_damaged_checkpoint_is_passed_over(
         assert lost(session.refresh().last_recovery) == ([], [], [])
 
 
+def test_a_session_that_sleeps_on_a_damaged_checkpoint_wakes_from_the_one_before(
+    client: Client, store: Path
+) -> None:
+    """Whichever use wakes it: what came between is listed, the damaged one is named, the next sleep is whole."""
+    with client.session(template="slim") as session:
+        session.run("n = 1", operation_id="one", report_changes=True)
+        session.files.upload(b"1", "before")
+        older = session.checkpoint().checkpoint_id
+        before = files(store, "chunks")
+        fill = new_fill()
+        session.run(f"n = 2\n{fill}", operation_id="two", report_changes=True)
+        session.files.upload(b"2", "after")
+        slept_on = session.hibernate().latest_checkpoint_id
+        damage(max(files(store, "chunks") - before, key=lambda path: path.stat().st_size))
+        assert session.run("n, 'big' in globals()", operation_id="three").value == "(1, False)"
+        recovery = session.refresh().last_recovery
+        assert recovery.from_checkpoint_id == older
+        assert slept_on in recovery.reason
+        operations, variables, uploads = lost(recovery)
+        assert (operations, sorted(variables), uploads) == (
+            ["two"],
+            ["big", "made", "n", "random"],
+            ["after"],
+        )
+        assert outcomes(session, "one", "two", "three") == ["COMMITTED", "LOST", "COMMITTED"]
+        session.run(fill)
+        session.hibernate()
+        assert session.run("n, big == made()").value == "(1, True)"
+        assert session.refresh().last_recovery == recovery
+
+
 def test_with_no_checkpoint_whole_the_session_is_crashed(
     server: ServerProcess, client: Client, store: Path
 ) -> None:

@@ -20,9 +20,9 @@ from sandbank_server.errors import (
 from sandbank_server.sessions.life.hibernation import (
     FIRST_PAUSE_SECONDS,
     LONGEST_PAUSE_SECONDS,
-    WAKE_ATTEMPTS,
 )
 from sandbank_server.sessions.life.session import Session
+from sandbank_server.sessions.life.waking import WAKE_ATTEMPTS
 from sandbank_server.sessions.ports import HIBERNATIONS
 
 from tests.fakes.clock import settle

@@ -1,4 +1,4 @@
-"""Hibernation: a session that gave its sandbox up, with its state in a checkpoint, and takes another when it is used.
+"""Hibernation: a session gives its sandbox up, with its state in a checkpoint. The way back is in ``waking``.
 
 A hibernated session has no task, no link and no open file: it costs disk, and its record in memory.
 
@@ -12,29 +12,22 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 import structlog
-from sandbank.v1 import checkpoint_pb2, session_pb2
+from sandbank.v1 import session_pb2
 
 from sandbank_server.catalog.base import CheckpointRecord, SessionRecord
 from sandbank_server.errors import (
     DomainError,
-    SandboxLostBeforeStartError,
     SessionBusyError,
     TransactionOpenError,
 )
 from sandbank_server.runners.link import RunnerLink
-from sandbank_server.sessions.life.way_back import SessionWayBack
+from sandbank_server.sessions.life.waking import SessionWaking
 from sandbank_server.sessions.log.operation_log import OperationLog
-from sandbank_server.sessions.operations.cursor import Cursor
-from sandbank_server.sessions.operations.submission import Submission
 from sandbank_server.sessions.ports import SessionServices
-from sandbank_server.sessions.recovery.report import report_of
 
 _State = session_pb2.Session
 _HIBERNATED = _State.STATE_HIBERNATED
 _log = structlog.get_logger("sandbank.session")
-
-WAKE_ATTEMPTS = 3
-"""Sandboxes tried for one call that wakes a session, where they die over it."""
 
 FIRST_PAUSE_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 3600.0
@@ -44,7 +37,7 @@ _TRIES = 3
 _NAMES_SHOWN = 20
 
 
-class SessionHibernation(SessionWayBack):
+class SessionHibernation(SessionWaking):
     """A session that can do without a sandbox."""
 
     def __init__(
@@ -55,16 +48,10 @@ class SessionHibernation(SessionWayBack):
         secret_env: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(record, services, log, secret_env)
-        self._open = asyncio.Event()
-        """Not set while a checkpoint is made that no change may follow: who wants to use the session waits."""
-        self._open.set()
         self._hibernating: asyncio.Task[None] | None = None
-        self._waking: asyncio.Task[None] | None = None
         self._trying: asyncio.Task[None] | None = None
         self._next_try = 0.0
         self._pause = FIRST_PAUSE_SECONDS
-
-    # To sleep.
 
     async def hibernate(self) -> None:
         """Save the state and give the sandbox up. Idempotent. What could not be saved is named in ``state_detail``.
@@ -150,80 +137,11 @@ class SessionHibernation(SessionWayBack):
                 return saved
         raise SessionBusyError("there was no copy of the state of now to write; try again", retry_delay=1.0)
 
-    def _rest(self) -> None:
-        """Hold nothing that a session without a sandbox does not need."""
-        if self._autosaving is not None:
-            self._autosaving.cancel()
-            self._autosaving = None
-        self.operations.log.release()
-
     def resume(self, link: RunnerLink | None) -> None:
         """See :class:`SandboxSide`."""
         super().resume(link)
         if self._keeper.state == _HIBERNATED:
             self._rest()
-
-    # And back.
-
-    async def follow(self, submission: Submission) -> Cursor:
-        """See :meth:`SessionUse.follow`; what comes while the session goes to sleep waits, and wakes it."""
-        await self._open.wait()
-        return await super().follow(submission)
-
-    async def wake(self) -> None:
-        """Return once the session has a sandbox, and its state in it, where it had given it up.
-
-        Several callers wait for one and the same. Raises what the pool and a restore raise; the session stays
-        hibernated then, and the next use tries again.
-        """
-        await super().wake()
-        await self._open.wait()
-        while self._keeper.state == _HIBERNATED:
-            if self._waking is None or self._waking.done():
-                self._waking = self._tasks.start(self._wake(), "wake")
-            await self.go_through(self._waking)
-
-    async def _wake(self) -> None:
-        async with self._changing:
-            left = WAKE_ATTEMPTS
-            while self._keeper.state == _HIBERNATED:
-                left -= 1
-                try:
-                    await self._wake_once()
-                except DomainError as error:
-                    _log.warning("a session was not woken", reason=error.message, **self._keeper.names())
-                    if left and isinstance(error, (SandboxLostBeforeStartError, SessionBusyError)):
-                        continue  # the sandbox's fault: another may do better
-                    # Named although it is the same: watchers are told that something happened.
-                    self._keeper.change(state=_HIBERNATED, state_detail=f"it was not woken: {error.message}")
-                    await self._keeper.save_if_possible()
-                    self._rest()
-                    raise
-            self.touch()
-
-    async def _wake_once(self) -> None:
-        record = await self._library.get(self.record.tenant, self.record.latest_checkpoint_id)
-        manifest = await self._library.manifest(record)
-        began = self._services.clock.monotonic()
-        loaded = await self._restore_elsewhere(record, manifest, allow_lost=False)
-        seconds = self._services.clock.monotonic() - began
-        report = report_of(manifest, loaded, seconds)
-        if report.lost or report.lost_files or report.recomputed:
-            self._tell_what_came_otherwise(record.checkpoint_id, report)
-
-    def _tell_what_came_otherwise(self, checkpoint_id: str, report: checkpoint_pb2.RestoreReport) -> None:
-        recovery = session_pb2.Recovery(
-            reason="it was woken; not everything could be saved when it went to sleep",
-            from_checkpoint_id=checkpoint_id,
-            generation=self.record.generation,
-            lost_variables=[each.name for each in report.lost],
-            lost_files=[each.path for each in report.lost_files],
-            recomputed=[each.name for each in report.recomputed],
-            wall_time=report.wall_time,
-        )
-        recovery.time.FromDatetime(self._services.clock.now())
-        self._keeper.change(last_recovery=recovery.SerializeToString())
-        self.events.publish(recovery=recovery)
 
 
 def _without(lost: Sequence[str]) -> str:

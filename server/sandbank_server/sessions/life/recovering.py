@@ -29,6 +29,9 @@ _log = structlog.get_logger("sandbank.session")
 RELAPSE_SECONDS = 30.0
 """A sandbox that dies so soon after a recovery, without having been used, makes that a failed one."""
 
+DAMAGED = CheckpointCorruptError, CheckpointNotFoundError
+"""What is wrong with the checkpoint itself: the one before it may be whole."""
+
 _WAIT_SECONDS = 30.0
 """How long a call waits for a recovery."""
 
@@ -80,7 +83,7 @@ class SessionRecovery(SessionRestoring):
                 sandbox_id="",
                 last_recovery=recovery.SerializeToString(),
             )
-            work = _Work(recovery, reason, loss, self._services.clock.monotonic())
+            work = Recovering(recovery, reason, loss, self._services.clock.monotonic())
             self._recovering = self._tasks.start(self._recover(work, checkpoint_id), "recover")
         if sandbox_id:
             self._services.pool.report_lost(sandbox_id, reason)
@@ -140,18 +143,20 @@ class SessionRecovery(SessionRestoring):
 
     # Recovering.
 
-    async def _recover(self, work: _Work, checkpoint_id: str) -> None:
+    async def _recover(self, work: Recovering, checkpoint_id: str) -> None:
         clock = self._services.clock
         plan = RecoveryPlan(work.began, self._services.limits.recovery_patience)
         while True:
             try:
                 async with self._changing:
-                    await self._recover_once(work, await self._newest_whole(checkpoint_id, work))
+                    record = await self._newest_whole(checkpoint_id, work)
+                    if record is None:
+                        self._give_up(work, "", kept=False)
+                    else:
+                        await self._recover_once(work, record)
                 break
-            except (CheckpointCorruptError, CheckpointNotFoundError) as error:
-                work.unusable[work.checkpoint_id] = error.message
-                names = {"checkpoint_id": work.checkpoint_id, **self._keeper.names()}
-                _log.error("a checkpoint cannot be used", reason=error.message, **names)
+            except DAMAGED as error:
+                self._pass_over(work, error)
             except DomainError as error:
                 _log.warning("a recovery failed", reason=error.message, **self._keeper.names())
                 pause = plan.failed(error, clock.monotonic())
@@ -161,7 +166,13 @@ class SessionRecovery(SessionRestoring):
                 await clock.sleep(pause)
         await self._keeper.save_if_possible()
 
-    async def _newest_whole(self, newest: str, work: _Work) -> CheckpointRecord | None:
+    def _pass_over(self, work: Recovering, error: DomainError) -> None:
+        """The checkpoint that was tried is damaged or gone: the one before it is next."""
+        work.unusable[work.checkpoint_id] = error.message
+        names = {"checkpoint_id": work.checkpoint_id, **self._keeper.names()}
+        _log.error("a checkpoint cannot be used", reason=error.message, **names)
+
+    async def _newest_whole(self, newest: str, work: Recovering) -> CheckpointRecord | None:
         """Return the newest checkpoint that led to the state that was lost and is not known to be unusable."""
         tenant, log = self.record.tenant, self.operations.log
         if newest not in work.unusable:
@@ -174,10 +185,7 @@ class SessionRecovery(SessionRestoring):
                 return there[each]
         return None
 
-    async def _recover_once(self, work: _Work, record: CheckpointRecord | None) -> None:
-        if record is None:
-            self._give_up(work, "", kept=False)
-            return
+    async def _recover_once(self, work: Recovering, record: CheckpointRecord) -> None:
         manifest = await self._library.manifest(record)
         work.recovery.from_checkpoint_id = record.checkpoint_id
         work.recovery.generation = self.record.generation + 1
@@ -208,12 +216,12 @@ class SessionRecovery(SessionRestoring):
         variables = dict.fromkeys((*gone.variables, *log.sets_missing_in(checkpoint_id)))
         return Loss(lost, list(variables), list(files), gone.more)
 
-    def _tell(self, work: _Work, loss: Loss) -> None:
+    def _tell(self, work: Recovering, loss: Loss) -> None:
         seconds = self._services.clock.monotonic() - work.began
         work.recovery.wall_time.FromMicroseconds(int(seconds * 1e6))
         tell_loss(work.recovery, work.reason + work.detours(), loss)
 
-    def _give_up(self, work: _Work, why: str, *, kept: bool = True) -> None:
+    def _give_up(self, work: Recovering, why: str, *, kept: bool = True) -> None:
         loss = work.loss
         if not kept:
             log = self.operations.log
@@ -227,7 +235,7 @@ class SessionRecovery(SessionRestoring):
 
 
 @dataclass(slots=True)
-class _Work:
+class Recovering:
     """One recovery. ``unusable``: checkpoints, and what is wrong with each; ``checkpoint_id``: the one tried now."""
 
     recovery: session_pb2.Recovery

@@ -1,0 +1,142 @@
+"""Waking: a session that gave its sandbox up takes another when it is used, with the state that it slept on.
+
+Where that checkpoint is damaged it is the one before it, as in a recovery, and what that costs is told as one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+from sandbank.v1 import checkpoint_pb2, session_pb2
+
+from sandbank_server.catalog.base import SessionRecord
+from sandbank_server.errors import (
+    CheckpointCorruptError,
+    DomainError,
+    SandboxLostBeforeStartError,
+    SessionBusyError,
+)
+from sandbank_server.sessions.life.recovering import DAMAGED, Recovering
+from sandbank_server.sessions.life.way_back import SessionWayBack
+from sandbank_server.sessions.log.operation_log import OperationLog
+from sandbank_server.sessions.operations.cursor import Cursor
+from sandbank_server.sessions.operations.submission import Submission
+from sandbank_server.sessions.ports import SessionServices
+from sandbank_server.sessions.recovery.deaths import Loss, recovery_message
+from sandbank_server.sessions.recovery.report import report_of
+
+_HIBERNATED = session_pb2.Session.STATE_HIBERNATED
+_log = structlog.get_logger("sandbank.session")
+
+WAKE_ATTEMPTS = 3
+"""Sandboxes tried for one call that wakes a session, where they die over it."""
+
+_WOKEN = "it was woken"
+
+
+class SessionWaking(SessionWayBack):
+    """A session that comes back from where it has no sandbox."""
+
+    def __init__(
+        self,
+        record: SessionRecord,
+        services: SessionServices,
+        log: OperationLog,
+        secret_env: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(record, services, log, secret_env)
+        self._open = asyncio.Event()
+        """Not set while a checkpoint is made that no change may follow: who wants to use the session waits."""
+        self._open.set()
+        self._waking: asyncio.Task[None] | None = None
+
+    async def follow(self, submission: Submission) -> Cursor:
+        """See :meth:`SessionUse.follow`; what comes while the session goes to sleep waits, and wakes it."""
+        await self._open.wait()
+        return await super().follow(submission)
+
+    async def wake(self) -> None:
+        """Return once the session has a sandbox, and its state in it, where it had given it up.
+
+        Several callers wait for one and the same. Raises what the pool and a restore raise; the session stays
+        hibernated then, and the next use tries again.
+        """
+        await super().wake()
+        await self._open.wait()
+        while self._keeper.state == _HIBERNATED:
+            if self._waking is None or self._waking.done():
+                self._waking = self._tasks.start(self._wake(), "wake")
+            await self.go_through(self._waking)
+
+    async def _wake(self) -> None:
+        async with self._changing:
+            work = self._way_back()
+            left = WAKE_ATTEMPTS
+            while self._keeper.state == _HIBERNATED:
+                try:
+                    await self._wake_once(work)
+                except DomainError as error:
+                    if self._may_pass_over(work, error):
+                        self._pass_over(work, error)
+                        continue  # the one before it
+                    _log.warning("a session was not woken", reason=error.message, **self._keeper.names())
+                    left -= 1
+                    if left and isinstance(error, (SandboxLostBeforeStartError, SessionBusyError)):
+                        continue  # the sandbox's fault: another may do better
+                    self._sleep_on(error.message)
+                    await self._keeper.save_if_possible()
+                    self._rest()
+                    raise
+            self.touch()
+
+    def _sleep_on(self, why: str) -> None:
+        # The state is named although it is the same: watchers are told that something happened.
+        self._keeper.change(state=_HIBERNATED, state_detail=f"it was not woken: {why}")
+
+    def _may_pass_over(self, work: Recovering, error: DomainError) -> bool:
+        by_itself = self.record.recovery_policy != session_pb2.RECOVERY_POLICY_MANUAL
+        return by_itself and isinstance(error, DAMAGED) and work.checkpoint_id not in work.unusable
+
+    def _way_back(self) -> Recovering:
+        clock, nothing = self._services.clock, Loss()
+        recovery = recovery_message(_WOKEN, self.record.generation, clock.now(), nothing)
+        return Recovering(recovery, _WOKEN, nothing, clock.monotonic())
+
+    async def _wake_once(self, work: Recovering) -> None:
+        """Take the newest checkpoint, or, where that is damaged, one before it, as a recovery does."""
+        record = await self._newest_whole(self.record.latest_checkpoint_id, work)
+        if record is None:  # what is missing now may come back: nothing is given up
+            raise CheckpointCorruptError(f"none of its checkpoints is whole{work.detours()}")
+        if work.unusable:
+            await self._recover_once(work, record)
+            return
+        manifest = await self._library.manifest(record)
+        began = self._services.clock.monotonic()
+        loaded = await self._restore_elsewhere(record, manifest, allow_lost=False)
+        seconds = self._services.clock.monotonic() - began
+        report = report_of(manifest, loaded, seconds)
+        if report.lost or report.lost_files or report.recomputed:
+            self._tell_what_came_otherwise(record.checkpoint_id, report)
+
+    def _tell_what_came_otherwise(self, checkpoint_id: str, report: checkpoint_pb2.RestoreReport) -> None:
+        recovery = session_pb2.Recovery(
+            reason="it was woken; not everything could be saved when it went to sleep",
+            from_checkpoint_id=checkpoint_id,
+            generation=self.record.generation,
+            lost_variables=[each.name for each in report.lost],
+            lost_files=[each.path for each in report.lost_files],
+            recomputed=[each.name for each in report.recomputed],
+            wall_time=report.wall_time,
+        )
+        recovery.time.FromDatetime(self._services.clock.now())
+        self._keeper.change(last_recovery=recovery.SerializeToString())
+        self.events.publish(recovery=recovery)
+
+    def _rest(self) -> None:
+        """Hold nothing that a session without a sandbox does not need."""
+        if self._autosaving is not None:
+            self._autosaving.cancel()
+            self._autosaving = None
+        self.operations.log.release()

@@ -1,0 +1,119 @@
+"""Waking from a checkpoint that is damaged: the one before it is taken, and what that costs is listed."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sandbank.v1 import execution_pb2, session_pb2
+from sandbank_server.errors import CheckpointCorruptError, StoreUnavailableError
+from sandbank_server.sessions.life.session import Session
+
+from tests.fakes.saved_states import SavedStates
+from tests.fakes.session_world import TENANT, World, until
+
+State = session_pb2.Session
+Operation = execution_pb2.Operation
+DAMAGED = CheckpointCorruptError("a chunk is damaged")
+
+
+@pytest.fixture
+def states(made: World, monkeypatch: pytest.MonkeyPatch) -> SavedStates:
+    """What the sandboxes save and load."""
+    return SavedStates(made, monkeypatch)
+
+
+async def asleep(made: World, **fields: object) -> tuple[Session, str, str]:
+    """Return a session that sleeps, the checkpoint with its first operation, and that with its second, too."""
+    session = await made.create(**fields)
+    await made.run(session, "one")
+    older = (await session.checkpoint("", {}, verify=False)).checkpoint_id
+    await made.run(session, "two")
+    await session.hibernate()
+    return session, older, session.record.latest_checkpoint_id
+
+
+async def outcomes(made: World, session: Session) -> list[int]:
+    """Return what the two operations came to."""
+    told = [
+        await made.manager.get_operation(TENANT, session.session_id, operation_id)
+        for operation_id in ("one", "two")
+    ]
+    return [each.outcome for each in told]
+
+
+async def test_a_damaged_checkpoint_is_passed_over_and_what_that_costs_is_listed(
+    made: World, states: SavedStates
+) -> None:
+    """As a recovery: the operations are LOST, the damaged one is named, watchers hear; later losses are none."""
+    session, older, newer = await asleep(made)
+    states.loading.errors = [DAMAGED]
+    await session.usable()
+    recovery = session.view().last_recovery
+    assert list(recovery.lost_operation_ids) == ["two"]
+    assert (recovery.from_checkpoint_id, recovery.generation) == (older, 2)
+    assert newer in recovery.reason
+    assert "woken" in recovery.reason
+    assert (session.record.latest_checkpoint_id, session.record.generation) == (older, 2)
+    assert await outcomes(made, session) == [Operation.OUTCOME_COMMITTED, Operation.OUTCOME_LOST]
+    await made.run(session, "three")
+    await session.hibernate()
+    await session.usable()
+    assert session.view().last_recovery == recovery
+
+
+async def test_with_no_checkpoint_whole_nothing_is_given_up(made: World, states: SavedStates) -> None:
+    """The error, with all of them named; the session goes on sleeping, and where they come back so does its state."""
+    session, older, newer = await asleep(made)
+    states.loading.errors = [DAMAGED, DAMAGED]
+    with pytest.raises(CheckpointCorruptError):
+        await session.usable()
+    assert session.record.state == State.STATE_HIBERNATED
+    assert older in session.record.state_detail
+    assert newer in session.record.state_detail
+    await session.usable()
+    assert session.record.latest_checkpoint_id == newer
+    assert await outcomes(made, session) == [Operation.OUTCOME_COMMITTED] * 2
+
+
+@pytest.mark.parametrize(
+    ("errors", "fields"),
+    [
+        ([DAMAGED, StoreUnavailableError("down")], {}),
+        ([DAMAGED], {"recovery_policy": session_pb2.RECOVERY_POLICY_MANUAL}),
+    ],
+    ids=["store-away", "manual"],
+)
+async def test_nothing_is_lost_by_a_try_that_fails_or_against_the_policy(
+    made: World, states: SavedStates, errors: list[Exception], fields: dict[str, object]
+) -> None:
+    """The older one cannot be had now, or nobody wants it by itself: it sleeps on; Restore takes what it is told."""
+    session, older, newer = await asleep(made, **fields)
+    states.loading.errors = list(errors)
+    with pytest.raises(type(errors[-1])):
+        await session.usable()
+    assert (session.record.state, session.record.latest_checkpoint_id) == (State.STATE_HIBERNATED, newer)
+    assert await outcomes(made, session) == [Operation.OUTCOME_COMMITTED] * 2
+    await session.restore(older, allow_lost=False)
+    assert (session.record.state, session.record.latest_checkpoint_id) == (State.STATE_ACTIVE, older)
+
+
+async def test_a_kill_while_it_wakes_from_an_older_one_leaves_it_asleep(
+    made: World, states: SavedStates
+) -> None:
+    """The next control plane begins with the newest again, and tells the same of it."""
+    session, older, newer = await asleep(made)
+    states.loading.errors = [DAMAGED]
+    states.loading.hold_at = 2
+    waking = asyncio.ensure_future(session.usable())
+    await until(lambda: states.loading.count == 2)
+    await made.restart()
+    await asyncio.gather(waking, return_exceptions=True)
+    states.loading.gate.set()
+    again = made.manager.live(TENANT, session.session_id)
+    assert again is not None
+    assert (again.record.state, again.record.latest_checkpoint_id) == (State.STATE_HIBERNATED, newer)
+    states.loading.errors = [DAMAGED]
+    await again.usable()
+    assert again.record.latest_checkpoint_id == older
+    assert list(again.view().last_recovery.lost_operation_ids) == ["two"]
