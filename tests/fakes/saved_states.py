@@ -54,6 +54,8 @@ class SavedStates:
         """Variables that cannot be saved."""
         self.behind = 0
         """So many operations older than now is the copy that the next checkpoints are written of."""
+        self.state = 0
+        """The sandbox's number of the state that the next checkpoints are written of; 0: it says none."""
         self._world = world
         world.keep_checkpoints()
         patch.setattr(saving, "write_state", self._write)
@@ -84,7 +86,7 @@ class SavedStates:
         ]
         group = {"variables": variables, "pickle": [], "buffers": []}
         manifest = Manifest(groups=[group], python="3.13.5", execution_count=count, operation=as_of)
-        written = Written(Taken(manifest, 0), as_of, count)
+        written = Written(Taken(manifest, 0), as_of, count, state=self.state)
         await keep(written)
         return written
 

@@ -83,7 +83,7 @@ async def test_an_idle_session_is_written_by_a_fork_of_the_live_one(keep: Keep):
         await session.run("a", "x = 1")
         assert await written(sandbox, session) == (
             {"x": 1},
-            pb.StateResult(as_of_operation_id="a", execution_count=1),
+            pb.StateResult(as_of_operation_id="a", execution_count=1, state=1),
         )
         ended = pb.CheckpointEnded(checkpoint_id="c", durable=True)
         assert not (await session.ask(checkpoint_ended=ended)).HasField("failure")

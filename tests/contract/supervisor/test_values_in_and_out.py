@@ -282,3 +282,18 @@ async def test_what_the_interpreter_says_of_it_is_checked(keep: Keep, value: Any
             reason = value if value == "TOO_LARGE" else "FORMAT_UNAVAILABLE"
             assert reply.failure.reason == reason
         assert (await session.run("a", "x = 1")).outcome == Operation.OUTCOME_COMMITTED
+
+
+async def test_states_are_numbered_so_that_what_a_death_took_along_can_be_told(keep: Keep):
+    """What was bound after the snapshot that was woken has a higher number than the session's state then."""
+    async with keep() as (sandbox, session):
+        await session.run("a", "x = 1")
+        await session.run("b", "pass", **ATOMIC)  # has a snapshot made first
+        first = (await bound(sandbox, session, "x", 2)).state.state
+        await session.run("c", "pass", **ATOMIC)
+        second = (await bound(sandbox, session, "y", 3)).state.state
+        await session.run("d", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+        (replaced,) = session.all_told("interpreter_replaced")
+        assert first <= replaced.restored_state < second <= replaced.newest_state
+        assert await shown(session, "e") == b"2"
+        assert (await bound(sandbox, session, "z", 4)).state.state > replaced.newest_state

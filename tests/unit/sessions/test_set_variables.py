@@ -57,6 +57,37 @@ def test_a_checkpoint_with_a_later_operation_has_what_was_set_before_that(path: 
     log.close()
 
 
+def test_by_the_number_of_its_state_a_checkpoint_has_exactly_what_was_set_before(path: str) -> None:
+    """Whatever operations it has, and also what is answered after it; in another sandbox numbers begin anew."""
+    log = OperationLog(path, "ses-1")
+    run(log, "a")
+    log.set_variable("x", "a", 2)
+    log.set_variable("y", "a", 3)
+    log.cover("a", "cp-1", sandbox_state=2)
+    assert both(path, log, lambda each: each.sets_missing_in("cp-1")) == ["y"]
+    run(log, "b")
+    log.cover("b", "cp-2", sandbox_state=5)
+    log.set_variable("quick", "b", 5)
+    assert both(path, log, lambda each: each.sets_missing_in("cp-2")) == []
+    assert both(path, log, lambda each: each.sets_missing_in("cp-1")) == ["y", "quick"]
+    log.move(2)
+    log.set_variable("z", "b", 1)
+    assert both(path, log, lambda each: each.sets_missing_in("cp-2")) == ["z"]
+    assert both(path, log, lambda each: each.set.after(0)) == ["z"]
+    log.close()
+
+
+def test_what_was_set_after_an_operation_whose_end_is_not_told_is_not_taken_to_be_older(path: str) -> None:
+    """An end that is held back has no place among the ends yet: a checkpoint of before does not have what follows."""
+    log = OperationLog(path, "ses-1")
+    run(log, "first")
+    log.cover("first", "cp-1")
+    log.dispatch("held", "digest", 1)
+    log.set_variable("x", "held")
+    assert both(path, log, lambda each: each.sets_missing_in("cp-1")) == ["x"]
+    log.close()
+
+
 def test_what_is_lost_or_ended_is_told_once(path: str) -> None:
     """A loss names it to whoever asks before; a reset and a way back end the account."""
     log = OperationLog(path, "ses-1")

@@ -81,6 +81,7 @@ class Checkpoints:
             as_of_operation_id=mark.operation_id,
             execution_count=mark.execution_count,
             stale=mark.state != self._effects.state,
+            state=mark.state,
         )
 
     def ended(self, ended: CheckpointEnded) -> None:

@@ -99,6 +99,7 @@ class Imports:
             return found
         found.as_of_operation_id = operation_id
         found.execution_count = self._ledger.execution_count
+        found.state = self._ledger.effects.state
         return found
 
 

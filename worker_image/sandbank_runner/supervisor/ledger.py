@@ -111,6 +111,8 @@ class Ledger:
                 restored_operation_id=self.effects.operation_id,
                 lost_operation_ids=() if restored is None else lost,
                 rewound=asked_for and exactly,
+                restored_state=state,
+                newest_state=self.effects.newest,
             )
             self._replaced.append(replaced)
             self._tell(FromRunner(interpreter_replaced=replaced))

@@ -378,7 +378,7 @@ class Background(_message.Message):
     def __init__(self, stream: _Optional[int] = ..., data: _Optional[bytes] = ..., dropped_bytes: _Optional[int] = ..., sequence: _Optional[int] = ...) -> None: ...
 
 class InterpreterReplaced(_message.Message):
-    __slots__ = ("operation_id", "reason", "state_lost", "number", "restored_operation_id", "lost_operation_ids", "rewound")
+    __slots__ = ("operation_id", "reason", "state_lost", "number", "restored_operation_id", "lost_operation_ids", "rewound", "restored_state", "newest_state")
     OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     STATE_LOST_FIELD_NUMBER: _ClassVar[int]
@@ -386,6 +386,8 @@ class InterpreterReplaced(_message.Message):
     RESTORED_OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
     LOST_OPERATION_IDS_FIELD_NUMBER: _ClassVar[int]
     REWOUND_FIELD_NUMBER: _ClassVar[int]
+    RESTORED_STATE_FIELD_NUMBER: _ClassVar[int]
+    NEWEST_STATE_FIELD_NUMBER: _ClassVar[int]
     operation_id: str
     reason: str
     state_lost: bool
@@ -393,7 +395,9 @@ class InterpreterReplaced(_message.Message):
     restored_operation_id: str
     lost_operation_ids: _containers.RepeatedScalarFieldContainer[str]
     rewound: bool
-    def __init__(self, operation_id: _Optional[str] = ..., reason: _Optional[str] = ..., state_lost: _Optional[bool] = ..., number: _Optional[int] = ..., restored_operation_id: _Optional[str] = ..., lost_operation_ids: _Optional[_Iterable[str]] = ..., rewound: _Optional[bool] = ...) -> None: ...
+    restored_state: int
+    newest_state: int
+    def __init__(self, operation_id: _Optional[str] = ..., reason: _Optional[str] = ..., state_lost: _Optional[bool] = ..., number: _Optional[int] = ..., restored_operation_id: _Optional[str] = ..., lost_operation_ids: _Optional[_Iterable[str]] = ..., rewound: _Optional[bool] = ..., restored_state: _Optional[int] = ..., newest_state: _Optional[int] = ...) -> None: ...
 
 class TransactionChanged(_message.Message):
     __slots__ = ("transaction", "reason", "number")
@@ -500,16 +504,18 @@ class ImportVariable(_message.Message):
     def __init__(self, token: _Optional[str] = ..., transaction_id: _Optional[str] = ..., name: _Optional[str] = ..., format: _Optional[str] = ..., arrow_as: _Optional[int] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class StateResult(_message.Message):
-    __slots__ = ("change", "as_of_operation_id", "execution_count", "stale")
+    __slots__ = ("change", "as_of_operation_id", "execution_count", "stale", "state")
     CHANGE_FIELD_NUMBER: _ClassVar[int]
     AS_OF_OPERATION_ID_FIELD_NUMBER: _ClassVar[int]
     EXECUTION_COUNT_FIELD_NUMBER: _ClassVar[int]
     STALE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
     change: bytes
     as_of_operation_id: str
     execution_count: int
     stale: bool
-    def __init__(self, change: _Optional[bytes] = ..., as_of_operation_id: _Optional[str] = ..., execution_count: _Optional[int] = ..., stale: _Optional[bool] = ...) -> None: ...
+    state: int
+    def __init__(self, change: _Optional[bytes] = ..., as_of_operation_id: _Optional[str] = ..., execution_count: _Optional[int] = ..., stale: _Optional[bool] = ..., state: _Optional[int] = ...) -> None: ...
 
 class ReadResult(_message.Message):
     __slots__ = ("variables", "more", "data", "mime_type", "as_of_operation_id", "stale", "response")

@@ -24,7 +24,7 @@ from sandbank_server.errors import (
     TooLargeError,
     VariableNotFoundError,
 )
-from sandbank_server.runners.checks import line_of
+from sandbank_server.runners.checks import check_counts, line_of
 from sandbank_server.runners.frames import RunnerViolation
 from sandbank_server.runners.link import LinkClosed, RequestFailed
 from sandbank_server.runners.state_stream import DATA_BYTES, StateStream
@@ -87,6 +87,7 @@ class SessionValues:
         session = self._session
         link = await session.usable()
         session.check_not_changing()
+        served_by = session.served_by
         changes: list[variable_pb2.VariableChange] = []
         sent = asyncio.Event()
 
@@ -100,8 +101,9 @@ class SessionValues:
 
         async def settle(asked: asyncio.Future[runner_pb2.Reply]) -> None:
             result = (await asyncio.shield(asked)).state
+            check_counts(result.state)
             changes.append(check_change(result.change, target.name))
-            await session.variable_set(target.name, result.as_of_operation_id, target.transaction_id)
+            await session.variable_set(target.name, result, target.transaction_id, served_by)
 
         try:
             with session.in_use():

@@ -9,9 +9,10 @@ import asyncio
 from collections.abc import Mapping
 
 from sandbank.v1 import execution_pb2, session_pb2, transaction_pb2
+from sandbank_runner.v1 import runner_pb2
 
 from sandbank_server.catalog.base import SessionRecord
-from sandbank_server.errors import DomainError
+from sandbank_server.errors import DomainError, SandboxLostError, StoreUnavailableError
 from sandbank_server.runners.link import RunnerLink
 from sandbank_server.sessions.life.saving import SessionSaving
 from sandbank_server.sessions.log.entry import KEPT_EFFECT
@@ -19,10 +20,8 @@ from sandbank_server.sessions.log.operation_log import OperationLog
 from sandbank_server.sessions.log.transaction_ledger import LoggedTransaction
 from sandbank_server.sessions.ports import SessionServices
 
-_LOOK_AGAIN_SECONDS = 0.2
-
 _TRIES = 3
-"""Checkpoints made for one operation under SYNCHRONOUS, where none turns out to have its effects."""
+"""Checkpoints made for one change under SYNCHRONOUS, where none turns out to have it."""
 
 
 class SessionSavedByPolicy(SessionSaving):
@@ -36,14 +35,17 @@ class SessionSavedByPolicy(SessionSaving):
         secret_env: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(record, services, log, secret_env)
-        self._set_in: dict[str, list[tuple[str, str]]] = {}
-        """Variables that were set in a transaction, each with the operation before it."""
         self._autosaving: asyncio.Task[None] | None = None
-        if record.checkpoint_policy == session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS:
+        if self._synchronous:
             self.operations.hold_back = self._hold_back
+
+    @property
+    def _synchronous(self) -> bool:
+        return self.record.checkpoint_policy == session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS
 
     def _operation_finished(self, operation: execution_pb2.Operation) -> None:
         super()._operation_finished(operation)
+        self.operations.log.set.changed.ring()  # who waits for a checkpoint of what was set before it looks again
         if operation.outcome in KEPT_EFFECT:
             self.state_changed()
         elif operation.outcome != execution_pb2.Operation.OUTCOME_PENDING:
@@ -74,37 +76,54 @@ class SessionSavedByPolicy(SessionSaving):
 
         Under SYNCHRONOUS it returns once that is durable, and raises what :meth:`checkpoint` raises; the change stays.
         """
-        if self.record.checkpoint_policy == session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS:
+        if self._synchronous:
             await self.checkpoint("", {}, verify=False, automatic=True)
         else:
             self.state_changed()
 
-    async def variable_set(self, name: str, operation_id: str, transaction_id: str) -> None:
-        """A variable was set after an operation: a change as any other; in a transaction, once that is committed.
+    async def variable_set(
+        self, name: str, result: runner_pb2.StateResult, transaction_id: str, served_by: tuple[str, int]
+    ) -> None:
+        """A variable was set: a change as any other; in a transaction, once that is committed.
 
-        As :meth:`changed_outside`.
+        ``result``: what the sandbox says; ``served_by``: :attr:`served_by` when it was asked. As
+        :meth:`changed_outside`; :class:`SandboxLostError` where the value went before that could be answered.
         """
-        if transaction_id:
-            self._set_in.setdefault(transaction_id, []).append((name, operation_id))
-            return
         log = self.operations.log
-        log.set_variable(name, operation_id)
-        await self.changed_outside()
-        if self.record.checkpoint_policy != session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS:
+        if served_by != self.served_by or log.set.is_left_out(result.state):
+            raise SandboxLostError("the value was set, and went with the interpreter at once")
+        if transaction_id:
+            log.set_in_transaction(transaction_id, name, result.as_of_operation_id, result.state)
             return
-        # While an operation runs a checkpoint may be of a moment before this. The end of that operation makes another.
+        number = log.set_variable(name, result.as_of_operation_id, result.state)
+        await self.changed_outside()
+        if self._synchronous:
+            await self._until_saved(name, number)
+
+    async def _until_saved(self, name: str, number: int) -> None:
+        """Return once a variable that was set is durable; a first checkpoint has been made for it.
+
+        While an operation runs that may be of a moment before; the end of that operation makes another.
+        """
+        log, left = self.operations.log, _TRIES - 1
         while name in log.sets_missing_in(self.record.latest_checkpoint_id):
-            await self._services.clock.sleep(_LOOK_AGAIN_SECONDS)
-            if not self.operations.live:
+            if self.operations.live:
+                await log.set.changed.wait()
+            elif left:
+                left -= 1
                 await self.changed_outside()
+            else:  # it is written of a copy from before, again and again
+                raise StoreUnavailableError(
+                    "the value is set, but not durable: there was no copy of the state to write",
+                    retry_delay=1.0,
+                )
+        if not log.set.is_there(name, number):
+            raise SandboxLostError("the value was set, and went with the state before it was durable")
 
     async def end_transaction(self, transaction_id: str, *, commit: bool) -> transaction_pb2.Transaction:
         """See :meth:`SessionUse.end_transaction`; what is committed is a change."""
         ended = await super().end_transaction(transaction_id, commit=commit)
-        were_set = self._set_in.pop(transaction_id, [])
         if commit:
-            for name, operation_id in were_set:
-                self.operations.log.set_variable(name, operation_id)
             await self.changed_outside()
         return ended
 

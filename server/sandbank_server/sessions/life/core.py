@@ -77,6 +77,11 @@ class SessionCore:
         """Whether it is terminated."""
         return self._keeper.state == session_pb2.Session.STATE_TERMINATED
 
+    @property
+    def served_by(self) -> tuple[str, int]:
+        """Its sandbox and its generation: the interpreter's state is that of before only where both are the same."""
+        return self.record.sandbox_id, self.record.generation
+
     def view(self) -> session_pb2.Session:
         """Return it as clients see it."""
         return self._keeper.view()
@@ -137,7 +142,9 @@ class SessionCore:
         else:
             observer.interpreter_crashed(tenant, replaced.reason)
         if replaced.recovered:
-            self._recovered(replaced.reason, self._loss_of(replaced.lost))
+            self._recovered(
+                replaced.reason, self._loss_of(replaced.lost) + Loss(variables=replaced.lost_sets)
+            )
 
     def _transaction_changed(self, transaction: LoggedTransaction) -> None:
         if transaction.ended:
@@ -216,12 +223,12 @@ class SessionCore:
             self._replaced(learned.replaced)
         if learned.replaced is None or not learned.replaced.recovered:
             unsaved = self._unsaved_loss()
-            if unsaved.operations:
+            if unsaved.operations or unsaved.variables:
                 self._recovered(reason_of(hello.last_replaced.reason), unsaved)
 
     def _unsaved_loss(self) -> Loss:
         """Return a loss that is in the log, but was not in the catalog before a kill."""
         log = self.operations.log
-        if tells_of(self.record.last_recovery, log.last_loss, log.last_lost_files):
+        if tells_of(self.record.last_recovery, log.last_loss, log.last_lost_files, log.set.last_lost):
             return Loss()
-        return self._loss_of(log.last_loss, log.last_lost_files)
+        return self._loss_of(log.last_loss, log.last_lost_files) + Loss(variables=log.set.last_lost)

@@ -129,7 +129,7 @@ class SessionSaving(SessionUse):
         began = services.clock.monotonic()
         uploads, sets = self.operations.log.newest_upload, self.operations.log.newest_set
         changes = self._autosave.changes
-        written_in = self.record.sandbox_id, self.record.generation
+        written_in = self.served_by
         kept: list[CheckpointRecord] = []
 
         async def keep(written: Written) -> None:
@@ -152,8 +152,8 @@ class SessionSaving(SessionUse):
             )
             await self._library.keep(record, manifest)
             kept.append(record)
-            if (self.record.sandbox_id, self.record.generation) == written_in:
-                await self._take_note(record, uploads, 0 if written.stale else sets)
+            if self.served_by == written_in:
+                await self._take_note(record, written, uploads, 0 if written.stale else sets)
                 if not written.stale:
                     self._autosave.saved(changes)
 
@@ -162,14 +162,16 @@ class SessionSaving(SessionUse):
         )
         return kept[0]
 
-    async def _take_note(self, record: CheckpointRecord, uploads: int, sets: int) -> None:
+    async def _take_note(self, record: CheckpointRecord, written: Written, uploads: int, sets: int) -> None:
         """It is durable: recovery begins with it, and operations whose end waited for that are told to have ended.
 
         What the log says counts if all is killed now; the catalog has it, too, before anybody is told.
         """
         operations, as_of = self.operations, record.last_operation_id
         ends = operations.held.ends_up_to(as_of)
-        operations.log.cover(as_of, record.checkpoint_id, uploads=uploads, sets=sets, ends=ends)
+        operations.log.cover(
+            as_of, record.checkpoint_id, uploads=uploads, sets=sets, sandbox_state=written.state, ends=ends
+        )
         self._keeper.change(latest_checkpoint_id=record.checkpoint_id)
         await self._keeper.save()
         for name, _, _ in ends:

@@ -34,7 +34,7 @@ from sandbank_server.errors import (
     TooLargeError,
     WorkspaceFullError,
 )
-from sandbank_server.runners.checks import line_of
+from sandbank_server.runners.checks import check_counts, line_of
 from sandbank_server.runners.frames import RunnerViolation
 from sandbank_server.runners.link import LinkClosed, RequestFailed, RunnerLink
 from sandbank_server.runners.state_stream import StateStream
@@ -65,6 +65,8 @@ class Written:
     execution_count: int
     stale: bool = False
     """The session was in a later state when it was written."""
+    state: int = 0
+    """The sandbox's number of the state, 0 where it says none."""
 
 
 async def write_state(
@@ -129,7 +131,8 @@ async def _write_once(
         await stream.send_header({"type": "stored"})
         result = (await asked).state
         taken.manifest.operation = result.as_of_operation_id
-        return Written(taken, result.as_of_operation_id, result.execution_count, result.stale)
+        check_counts(result.state)
+        return Written(taken, result.as_of_operation_id, result.execution_count, result.stale, result.state)
 
 
 async def load_state(

@@ -17,6 +17,7 @@ from sandbank_server.runners.checks import reason_of
 from sandbank_server.runners.link import RunnerLink
 from sandbank_server.sessions.life.recovering import SessionRecovery
 from sandbank_server.sessions.log.operation_log import OperationLog
+from sandbank_server.sessions.operations.mirror import sets_gone_with
 from sandbank_server.sessions.ports import SessionServices
 
 
@@ -64,7 +65,9 @@ class SessionWayBack(SessionRecovery):
             return True
         gone = log.kept_effects() if replaced.state_lost else replaced.lost_operation_ids
         entries = (log.get(name) for name in gone)
-        return any(
+        unsaved = log.sets_missing_in(newest)
+        sets = sets_gone_with(log, replaced) if replaced.newest_state or replaced.state_lost else []
+        return not set(sets).issubset(unsaved) or any(
             each is not None and not each.before_reset and log.coverage.has(newest, each.rank)
             for each in entries
         )

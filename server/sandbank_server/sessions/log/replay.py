@@ -7,7 +7,7 @@ from typing import cast
 from sandbank.v1 import execution_pb2
 
 from sandbank_server.sessions.log.entry import Terms
-from sandbank_server.sessions.log.state import USUAL_TERMS, LogState
+from sandbank_server.sessions.log.state import USUAL_TERMS, GoneSets, LogState
 
 _Operation = execution_pb2.Operation
 
@@ -35,7 +35,8 @@ class LogReplay(LogState):
             if not isinstance(operation_ids, list):
                 raise TypeError("not a list")
             number = _number(fields["n"]) if "n" in fields else None
-            self._take_back(operation_ids, _outcome(fields["oc"]), number)
+            sets = GoneSets(_names(fields.get("s")), _names(fields.get("z")))
+            self._take_back(operation_ids, _outcome(fields["oc"]), number, sets)
         elif kind == "w":
             self._remove(name)
         elif kind in ("r", "m", "c", "b"):
@@ -48,12 +49,14 @@ class LogReplay(LogState):
     def _replay_names(self, kind: object, fields: dict[str, object]) -> None:
         """Files and variables that came in through the API."""
         if kind == "v":
-            self._set.add(str(fields["p"]), _number(fields["n"]))
+            come = self.set.add_in_transaction if "tx" in fields else self.set.add
+            come(str(fields["p"]), _number(fields["n"]), _number(fields.get("at", 0)))
             return
         if kind in ("x", "y"):
             self._files_from = self._finished
         if kind == "y":
-            self._set.forget(self.sets_missing_in(str(fields.get("p", ""))))
+            self.set.forget(self.sets_missing_in(str(fields.get("p", ""))))
+            self.set.last_lost = _names(fields.get("s"))
         self._files.replay(kind, fields)
 
     def _replay_state(self, kind: str, fields: dict[str, object]) -> None:
@@ -71,8 +74,9 @@ class LogReplay(LogState):
                 str(fields.get("op", "")),
                 str(fields["cp"]),
                 _number(fields.get("u", 0)),
-                _number(fields.get("s", 0)),
-                [(str(name), _state(state), _outcome(outcome)) for name, state, outcome in ends],
+                sets=_number(fields.get("s", 0)),
+                sandbox_state=_number(fields.get("at", 0)),
+                ends=[(str(name), _state(state), _outcome(outcome)) for name, state, outcome in ends],
             )
 
     def _replay_transaction(self, kind: str, fields: dict[str, object]) -> None:
@@ -97,6 +101,10 @@ def _terms(fields: dict[str, object]) -> Terms:
         begins="b" in fields,
         include_files=bool(fields.get("b", False)),
     )
+
+
+def _names(value: object) -> list[str]:
+    return list(map(str, value)) if isinstance(value, list) else []
 
 
 def _state(number: object) -> _Operation.State:

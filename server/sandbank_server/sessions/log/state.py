@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from sandbank.v1 import execution_pb2, transaction_pb2
 
 from sandbank_server.sessions.log.coverage import Coverage
 from sandbank_server.sessions.log.entry import KEPT_EFFECT, LogEntry, Terms
-from sandbank_server.sessions.log.set_variables import SetVariables
+from sandbank_server.sessions.log.set_variables import UNRANKED, SetVariables
 from sandbank_server.sessions.log.transaction_ledger import ASKED_FOR, TransactionLedger
 from sandbank_server.sessions.log.uploaded_files import UploadedFiles
 
@@ -18,6 +19,17 @@ USUAL_TERMS = Terms()
 
 End = tuple[str, _Operation.State, _Operation.Outcome]
 """Of an operation: its id, and how it ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoneSets:
+    """Variables that were set and went with an interpreter: although nobody asked for that, or because somebody did."""
+
+    lost: Sequence[str] = ()
+    taken_back: Sequence[str] = ()
+
+
+NO_SETS = GoneSets()
 
 
 class LogState:
@@ -39,7 +51,8 @@ class LogState:
         self._saved_ends: dict[str, tuple[str, _Operation.State, _Operation.Outcome]] = {}
         """Operations that a checkpoint has the effects of, although nobody was told their end: how they ended."""
         self._files = UploadedFiles()
-        self._set = SetVariables()
+        self.set = SetVariables()
+        """The variables that were set through the API."""
         self._files_from = 0
         """Operations of a rank above this wrote into the workspace of today."""
         self._entries: dict[str, LogEntry] = {}
@@ -69,11 +82,11 @@ class LogState:
     @property
     def newest_set(self) -> int:
         """The number of the newest variable that was set through the API."""
-        return self._set.newest
+        return self.set.newest
 
     def sets_missing_in(self, checkpoint_id: str) -> list[str]:
         """Return the variables that were set through the API and that a checkpoint does not have."""
-        return self._set.missing_in(checkpoint_id, self.coverage.has)
+        return self.set.missing_in(checkpoint_id, self.coverage.has)
 
     @property
     def last_lost_files(self) -> list[str]:
@@ -111,6 +124,11 @@ class LogState:
         """Return the rank of a state that has the effects up to an operation's; 0 for the state before any."""
         entry = self._entries.get(operation_id)
         return 0 if entry is None else entry.rank
+
+    def _rank_before_a_set(self, operation_id: str) -> int:
+        entry = self._entries.get(operation_id)
+        # One whose end is not recorded yet has no rank: what was set after it is no older than the first operation.
+        return UNRANKED if entry is not None and not entry.finished else self.rank_of(operation_id)
 
     def covered_by(self, checkpoint_id: str) -> frozenset[str]:
         """Return the operations whose effects a checkpoint has, as far as this session saved it itself."""
@@ -158,10 +176,17 @@ class LogState:
         entry.finished = entry.started = True
 
     def _cover(
-        self, operation_id: str, checkpoint_id: str, uploads: int, sets: int = 0, ends: Iterable[End] = ()
+        self,
+        operation_id: str,
+        checkpoint_id: str,
+        uploads: int,
+        *,
+        sets: int = 0,
+        sandbox_state: int = 0,
+        ends: Iterable[End] = (),
     ) -> None:
         self._files.save(checkpoint_id, uploads)
-        self._set.save(checkpoint_id, sets)
+        self.set.save(checkpoint_id, sets, sandbox_state)
         self.coverage.add(checkpoint_id, self.rank_of(operation_id))
         for name, state, outcome in ends:
             self._saved_ends[name] = checkpoint_id, state, outcome
@@ -214,15 +239,21 @@ class LogState:
         self.transaction_changes = number
         if not transaction.ended:
             return
+        self.set.end_transaction(committed=state == _Transaction.STATE_COMMITTED)
         for name in transaction.members:
             entry = self._entries[name]
             if entry.outcome == _Operation.OUTCOME_PENDING:
                 entry.outcome = transaction.outcome_of_member(entry.state)
 
     def _take_back(
-        self, operation_ids: Iterable[str], outcome: _Operation.Outcome, replacement: int | None
+        self,
+        operation_ids: Iterable[str],
+        outcome: _Operation.Outcome,
+        replacement: int | None,
+        sets: GoneSets = NO_SETS,
     ) -> None:
         names = list(operation_ids)
+        self.set.forget((*sets.lost, *sets.taken_back))
         for name in names:
             self._entries[name].outcome = outcome
         if replacement is not None:
@@ -230,15 +261,16 @@ class LogState:
         if replacement == 0:
             self.transaction_changes = 0  # the next sandbox counts anew
         if outcome == _Operation.OUTCOME_LOST and replacement is not None:
-            self.last_loss, self._files.last_lost = names, []
+            self.last_loss, self._files.last_lost, self.set.last_lost = names, [], list(sets.lost)
 
     def _move(self, generation: int) -> None:
         self.generation, self.replacements, self.transaction_changes = generation, 0, 0
+        self.set.move()
 
     def _mark_reset(self) -> None:
         self.origin, self.origin_count = "", 0
         self.coverage.go_back("", self._finished)
-        self._set.clear()
+        self.set.clear()
         for entry in self._entries.values():
             entry.before_reset = True
 
@@ -246,7 +278,7 @@ class LogState:
         self.origin, self.origin_count = checkpoint_id, execution_count
         self.coverage.go_back(checkpoint_id, self._finished)
         self._files.go_back(checkpoint_id)
-        self._set.forget(self.sets_missing_in(checkpoint_id))
+        self.set.forget(self.sets_missing_in(checkpoint_id))
         self._files_from = self._finished
         for entry in self._entries.values():
             entry.before_reset = not self.coverage.has_now(entry.rank)

@@ -5,14 +5,15 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 
-from sandbank.v1 import execution_pb2
+from sandbank.v1 import execution_pb2, transaction_pb2
 
 from sandbank_server.sessions.log.named_effects import Gone
 from sandbank_server.sessions.log.replay import LogReplay
-from sandbank_server.sessions.log.state import End
-from sandbank_server.sessions.recovery.deaths import newest_names
+from sandbank_server.sessions.log.state import NO_SETS, End, GoneSets
+from sandbank_server.sessions.recovery.deaths import VARIABLES_BYTES, newest_names
 
 _Operation = execution_pb2.Operation
+_Transaction = transaction_pb2.Transaction
 
 
 class StateLog(LogReplay):
@@ -44,17 +45,25 @@ class StateLog(LogReplay):
         return lost
 
     def take_back(
-        self, operation_ids: Sequence[str], outcome: _Operation.Outcome, replacement: int | None = None
+        self,
+        operation_ids: Sequence[str],
+        outcome: _Operation.Outcome,
+        replacement: int | None = None,
+        sets: GoneSets = NO_SETS,
     ) -> None:
         """Record that the effects of operations are gone, also of some whose end is still to come.
 
         ``outcome``: LOST, ROLLED_BACK where that was asked for, UNKNOWN. ``replacement`` as in :meth:`lose_effects`;
-        None: the number that is known stays.
+        None: the number that is known stays. ``sets``: variables that were set and went, too.
         """
-        self._take_back(operation_ids, outcome, replacement)
+        self._take_back(operation_ids, outcome, replacement, sets)
         fields: dict[str, object] = {"k": "o", "oc": outcome, "ops": list(operation_ids)}
         if replacement is not None:
             fields["n"] = replacement
+        if sets.lost:
+            fields["s"] = list(sets.lost)
+        if sets.taken_back:
+            fields["z"] = list(sets.taken_back)
         self._note(fields)
 
     def reset(self) -> None:
@@ -86,28 +95,48 @@ class StateLog(LogReplay):
         *,
         uploads: int = 0,
         sets: int = 0,
+        sandbox_state: int = 0,
         ends: Iterable[End] = (),
     ) -> None:
         """Record that a checkpoint is durable, of the state that has the effects up to an operation's.
 
-        ``uploads``: it has the files that had come in when :attr:`newest_upload` was that; ``sets``: likewise the
-        variables, by :attr:`newest_set`. ``ends``: operations whose
-        effects it has and whose end is not recorded yet; should all die now, it is known how they ended.
+        ``uploads``: it has the files that had come in when :attr:`newest_upload` was that. ``sandbox_state``: the
+        sandbox's number of the state, by which it has variables that were set; where it says none, ``sets``: those that
+        had been set when :attr:`set` counted so many. ``ends``: operations whose effects it has and whose end is not
+        recorded yet; should all die now, it is known how they ended.
         """
         ends = list(ends)
-        self._cover(operation_id, checkpoint_id, uploads, sets, ends)
+        self._cover(operation_id, checkpoint_id, uploads, sets=sets, sandbox_state=sandbox_state, ends=ends)
         fields: dict[str, object] = {"k": "c", "op": operation_id, "cp": checkpoint_id, "u": uploads}
-        if sets:
+        if sandbox_state:
+            fields["at"] = sandbox_state
+        elif sets:
             fields["s"] = sets
         if ends:
             fields["e"] = ends
         self._note(fields)
 
-    def set_variable(self, name: str, operation_id: str) -> None:
-        """Record a variable that was set through the API, after an operation, so that a recovery can name it."""
-        rank = self.rank_of(operation_id)
-        self._note({"k": "v", "p": name, "n": rank})
-        self._set.add(name, rank)
+    def set_variable(self, name: str, operation_id: str, sandbox_state: int = 0) -> int:
+        """Record a variable that was set through the API, after an operation, so that a recovery can name it.
+
+        ``sandbox_state``: the sandbox's number of the state that has it, 0 where it says none. Returns the number by
+        which :attr:`set` knows it.
+        """
+        rank = self._rank_before_a_set(operation_id)
+        self._note({"k": "v", "p": name, "n": rank, **({"at": sandbox_state} if sandbox_state else {})})
+        return self.set.add(name, rank, sandbox_state)
+
+    def set_in_transaction(
+        self, transaction_id: str, name: str, operation_id: str, sandbox_state: int = 0
+    ) -> None:
+        """Record the same of one that was set in a transaction: it counts from when that is committed."""
+        transaction = self.transactions.get(transaction_id)
+        if transaction is not None and transaction.state == _Transaction.STATE_COMMITTED:
+            self.set_variable(name, operation_id, sandbox_state)  # its end was told before this was answered
+        elif transaction is not None and not transaction.ended:
+            rank = self._rank_before_a_set(operation_id)
+            self._note({"k": "v", "p": name, "n": rank, "at": sandbox_state, "tx": transaction_id})
+            self.set.add_in_transaction(name, rank, sandbox_state)
 
     def upload(self, path: str) -> None:
         """Record a file that came in through the API, so that a recovery can name it when it is lost."""
@@ -129,16 +158,20 @@ class StateLog(LogReplay):
     def lose_files(self, checkpoint_id: str = "") -> list[str]:
         """Record that the workspace went with its sandbox; return the files that no checkpoint brings back.
 
-        The variables that were set and that it does not bring back are forgotten: see :meth:`sets_missing_in`.
-
-        Those that came in by uploads, and those that operations told to have written.
+        Those that came in by uploads, and those that operations told to have written. The variables that were set and
+        that it does not bring back are forgotten: see :meth:`sets_missing_in`.
 
         ``checkpoint_id``: the one from which the session goes on, empty for none.
         """
-        self._set.forget(self.sets_missing_in(checkpoint_id))
+        sets = self.sets_missing_in(checkpoint_id)
+        self.set.forget(sets)
+        self.set.last_lost = list(newest_names(sets, VARIABLES_BYTES)[0])
         writers = self._writers_since(checkpoint_id)
         lost = dict.fromkeys((*self.gone_with(writers).files, *self._files.lose(checkpoint_id)))
         self._files.last_lost = list(newest_names(list(lost))[0])
         self._files_from = self._finished
-        self._note({"k": "y", "p": checkpoint_id, "l": self._files.last_lost})
+        fields: dict[str, object] = {"k": "y", "p": checkpoint_id, "l": self._files.last_lost}
+        if self.set.last_lost:
+            fields["s"] = self.set.last_lost
+        self._note(fields)
         return list(lost)

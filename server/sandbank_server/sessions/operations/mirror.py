@@ -16,6 +16,7 @@ from sandbank_server.runners.checks import check_counts, parse_transaction, reas
 from sandbank_server.runners.frames import RunnerViolation
 from sandbank_server.sessions.log.entry import KEPT_EFFECT, LogEntry
 from sandbank_server.sessions.log.operation_log import OperationLog
+from sandbank_server.sessions.log.state import GoneSets
 from sandbank_server.sessions.log.transaction_ledger import LoggedTransaction
 
 _Operation = execution_pb2.Operation
@@ -34,13 +35,15 @@ _STOPPED = ("timeout", "cancel", "rollback", "rewind")
 class Replaced:
     """What replacements of the interpreter did.
 
-    ``lost``: operations whose effects went although nobody asked for that, oldest first. ``rewound``: it was asked for.
+    ``lost``: operations whose effects went although nobody asked for that, oldest first; ``lost_sets``: variables that
+    were set through the API, likewise. ``rewound``: it was asked for.
     ``recovered``: something died or was lost, and there is a recovery to tell. ``execution_count``: that of the session
     now, None where it goes on as it was. ``under``: the operation that it happened under, or empty.
     """
 
     reason: str
     lost: Sequence[str] = ()
+    lost_sets: Sequence[str] = ()
     rewound: bool = False
     recovered: bool = True
     execution_count: int | None = None
@@ -121,18 +124,27 @@ class Mirror:
         if newest.number > limit:
             raise RunnerViolation("interpreters that die again and again")
         gone: _Gone = {}
+        sets: dict[str, bool] = {}
         reason = newest.reason
         for message in messages:
-            before = len(gone)
+            before = len(gone) + len(sets)
             self._find_gone(message, now, gone)
-            if len(gone) > before and not _asked_for(message):
+            self._find_gone_sets(message, now, sets)
+            if len(gone) + len(sets) > before and not _asked_for(message):
                 reason = message.reason
         self._correct(now, gone)
-        recovered = any(map(_died, messages)) or _Operation.OUTCOME_LOST in gone.values()
-        lost = self._record(gone, newest.number, recovered=recovered)
+        gone_sets = GoneSets(
+            [name for name, wanted in sets.items() if not wanted],
+            [name for name, wanted in sets.items() if wanted],
+        )
+        recovered = (
+            any(map(_died, messages)) or _Operation.OUTCOME_LOST in gone.values() or bool(gone_sets.lost)
+        )
+        lost = self._record(gone, gone_sets, newest.number, recovered=recovered)
         return Replaced(
             reason_of(reason) or "the interpreter was replaced",
             lost,
+            gone_sets.lost,
             rewound=_asked_for(newest),
             recovered=recovered,
             execution_count=self._count_after(newest),
@@ -152,6 +164,22 @@ class Mirror:
             if _may_go(entry):
                 gone.setdefault(name, outcome)
 
+    def _find_gone_sets(
+        self, message: runner_pb2.InterpreterReplaced, now: _Now, gone: dict[str, bool]
+    ) -> None:
+        """Add the variables that were set and went, each with whether that was asked for."""
+        known = self._log.set
+        check_counts(message.restored_state, message.newest_state)
+        if message.newest_state and message.restored_state > message.newest_state:
+            raise RunnerViolation("restored to a state that never was")
+        for name in sets_gone_with(self._log, message):
+            gone.setdefault(name, _asked_for(message))
+        if message.newest_state:
+            known.leave_out(-1 if message.state_lost else message.restored_state, message.newest_state)
+        if now.gap:  # who knows how far back it went meanwhile
+            for name in known.after(0):
+                gone.setdefault(name, False)
+
     def _correct(self, now: _Now, gone: _Gone) -> None:
         """Add what only shows in what the journal says of its operations now; UNKNOWN where nothing does."""
         for name, outcome in now.gone.items():
@@ -163,7 +191,7 @@ class Mirror:
                 if name not in now.kept:
                     gone.setdefault(name, _Operation.OUTCOME_UNKNOWN)
 
-    def _record(self, gone: _Gone, number: int, *, recovered: bool) -> list[str]:
+    def _record(self, gone: _Gone, sets: GoneSets, number: int, *, recovered: bool) -> list[str]:
         """Write it down, the losses last: once the number is written the rest is not asked for again."""
         log = self._log
         names = sorted(gone, key=log.number_of)
@@ -173,7 +201,7 @@ class Mirror:
         lost = [name for name in names if gone[name] == _Operation.OUTCOME_LOST]
         # The newest LOST is the newest recovery: what was only stopped on purpose does not take its place.
         last = _Operation.OUTCOME_LOST if recovered else _Operation.OUTCOME_ROLLED_BACK
-        log.take_back(lost, last, number)
+        log.take_back(lost, last, number, sets)
         return lost
 
     def _count_after(self, message: runner_pb2.InterpreterReplaced) -> int | None:
@@ -204,6 +232,18 @@ class _Now:
             else:
                 now.kept.add(each.operation_id)
         return now
+
+
+def sets_gone_with(log: OperationLog, message: runner_pb2.InterpreterReplaced) -> list[str]:
+    """Return the variables that were set through the API and went with an interpreter.
+
+    A supervisor that numbers no states leaves open whether the newest were in the snapshot: they are among these, then.
+    """
+    if message.state_lost:
+        return log.set.after(-1)
+    if message.newest_state:
+        return log.set.after(message.restored_state)
+    return log.set.after_rank(log.rank_of(message.restored_operation_id))
 
 
 def _died(message: runner_pb2.InterpreterReplaced) -> bool:

@@ -76,12 +76,18 @@ def tell_loss(message: session_pb2.Recovery, reason: str, loss: Loss) -> None:
         field.extend(names)
 
 
-def tells_of(recovery: bytes, operations: Sequence[str], files: Sequence[str]) -> bool:
-    """Whether a serialized recovery is the one that lost ``operations`` and ``files``, or has them in it."""
+def tells_of(
+    recovery: bytes, operations: Sequence[str], files: Sequence[str], variables: Sequence[str] = ()
+) -> bool:
+    """Whether a serialized recovery is the one that lost all these, or has them in it."""
     told = session_pb2.Recovery.FromString(recovery)
-    return set(told.lost_operation_ids).issuperset(newest_names(operations)[0]) and set(
-        told.lost_files
-    ).issuperset(newest_names(files)[0])
+    if sum(len(name.encode()) + 4 for name in told.lost_variables) > VARIABLES_BYTES // 2:
+        variables = ()  # others may have left no room for these, and it would be told again and again
+    return (
+        set(told.lost_operation_ids).issuperset(newest_names(operations)[0])
+        and set(told.lost_files).issuperset(newest_names(files)[0])
+        and set(told.lost_variables).issuperset(newest_names(variables, VARIABLES_BYTES // 2)[0])
+    )
 
 
 def _both(first: Sequence[str], second: Sequence[str]) -> Sequence[str]:
