@@ -1,6 +1,7 @@
 """Sync and async have the same shape; messages can be had without grpc; addresses and tokens are minded."""
 
 import inspect
+import os
 import subprocess
 import sys
 from datetime import timedelta
@@ -178,3 +179,31 @@ def test_generated_code_is_never_reformatted_by_hand() -> None:
         [sys.executable, root / "scripts" / "protos", "--check"], check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_the_command_line_chooses_how_grpc_waits_before_grpc_is_imported() -> None:
+    """It reads that once; a name that it no longer knows, it complains of, and then this is to be measured anew."""
+    code = """
+import os, sys
+
+class Watch:
+    def find_spec(self, name, *_):
+        if name == "grpc":
+            print(os.environ.get("GRPC_EXPERIMENTS"))
+
+sys.meta_path.insert(0, Watch())
+from sandbank.cli import main
+sys.argv = ["sandbank", "info", "--address", "127.0.0.1:1"]
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={name: value for name, value in os.environ.items() if name != "GRPC_EXPERIMENTS"},
+    )
+    assert done.returncode == 3, done.stderr
+    assert done.stdout.splitlines()[0] == "-event_engine_listener,-event_engine_client"
+    assert "experiment" not in done.stderr
