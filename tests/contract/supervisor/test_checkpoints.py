@@ -136,6 +136,84 @@ async def test_without_a_snapshot_a_running_session_is_busy(keep: Keep):
         await session.finished("a")
 
 
+async def test_a_patient_one_is_written_of_a_moment_between_two_operations(keep: Keep):
+    """However many wait: the next one begins when the fork is made, and its effects are not in it."""
+    async with keep("Stateful") as (sandbox, session):
+        session.submit("a", f"{WAIT}\nx = 1")
+        await session.until("a", "started")
+        session.submit("b", f"{WAIT}\nx += 1")
+        session.submit("c", "x += 1; print(x, flush=True)")
+        stream = await state_stream(sandbox)
+        request_id = ask(session, stream, patience=seconds(60))
+        await session.ask(ping=pb.Ping())  # what was asked before has been heard
+        (sandbox.directory / "workspace/go").touch()
+        assert (await stream.hear())["variables"] == {"x": 1}
+        await session.finished("c")
+        assert session.output("c") == b"3\n"
+        stream.say(type="stored")
+        assert as_of((await reply_to(session, request_id)).state) == ("a", 1, True)
+
+
+async def test_patience_has_an_end(keep: Keep):
+    """Then it is as for others: an older copy is written, where there is one."""
+    async with keep("Stateful") as (sandbox, session):
+        session.submit("a", f"{WAIT}\nx = 1")
+        await session.until("a", "started")
+        stream = await state_stream(sandbox)
+        reply = await reply_to(session, ask(session, stream, patience=seconds(0.05)))
+        assert reply.failure.reason == "SESSION_BUSY"
+        (sandbox.directory / "workspace/go").touch()
+        await session.finished("a")
+        (sandbox.directory / "workspace/go").unlink()
+        await session.run("b", "x = 2", **ATOMIC)  # has a snapshot from before it
+        session.submit("c", WAIT)
+        await session.until("c", "started")
+        stream = await state_stream(sandbox)
+        request_id = ask(session, stream, patience=seconds(0.05))
+        assert (await stream.hear())["variables"] == {"x": 1}
+        stream.say(type="stored")
+        assert as_of((await reply_to(session, request_id)).state) == ("a", 1, True)
+        (sandbox.directory / "workspace/go").touch()
+        await session.finished("c")
+
+
+async def test_patience_is_not_used_up_where_there_is_a_copy(keep: Keep):
+    """One of the state right before the operation that runs is as good as can be."""
+    async with keep("Stateful") as (sandbox, session):
+        await session.run("a", "x = 1")
+        session.submit("b", f"x = 2\n{WAIT}", **ATOMIC)
+        await session.until("b", "started")
+        stream = await state_stream(sandbox)
+        request_id = ask(session, stream, patience=seconds(600))
+        assert (await stream.hear())["variables"] == {"x": 1}
+        stream.say(type="stored")
+        assert as_of((await reply_to(session, request_id)).state) == ("a", 1, True)
+        (sandbox.directory / "workspace/go").touch()
+        await session.finished("b")
+
+
+@pytest.mark.parametrize("how", ["crash", "reset"])
+async def test_a_moment_comes_also_after_an_interpreter_was_replaced(keep: Keep, how: str):
+    """The next operation waits for the copy of the new one, and runs then."""
+    async with keep("Stateful") as (sandbox, session):
+        session.submit("a", f"{WAIT}\nimport os; os._exit(3)")
+        await session.until("a", "started")
+        stream = await state_stream(sandbox)
+        request_id = ask(session, stream, patience=seconds(60))
+        if how == "reset":
+            await session.ask(reset=pb.Reset())
+        else:
+            session.submit("b", "x = 1")
+            await session.ask(ping=pb.Ping())
+            (sandbox.directory / "workspace/go").touch()
+        assert (await stream.hear())["variables"] == {}
+        stream.say(type="stored")
+        assert not (await reply_to(session, request_id)).HasField("failure")
+        if how == "crash":
+            await session.finished("b")
+        assert (await session.run("c", "y = 1")).outcome == Operation.OUTCOME_COMMITTED
+
+
 async def test_what_is_not_committed_is_not_written(keep: Keep):
     """In a transaction it is the state before it; after its end the one it left."""
     async with keep("Stateful") as (sandbox, session):

@@ -115,16 +115,16 @@ async def test_a_burst_is_saved_when_it_is_over() -> None:
     async with running(AFTER_CHANGE, save, clock, used) as autosave:
         for number in range(1, 10):
             used.use = None
-            await settled(clock, 0.03)
+            await settled(clock, 0.02)
             used.use = number
             autosave.changed()
-            await settled(clock, 0.03)
+            await settled(clock, 0.02)
         ended = clock.monotonic()
         assert saves == []
         for _ in range(20):
             await settled(clock, 0.02)
         assert len(saves) == 1
-        assert STILL_SECONDS - 0.04 <= saves[0] - ended <= 2 * STILL_SECONDS
+        assert STILL_SECONDS - 0.025 <= saves[0] - ended <= 2 * STILL_SECONDS
 
 
 async def test_a_session_that_is_never_still_is_saved_in_time() -> None:

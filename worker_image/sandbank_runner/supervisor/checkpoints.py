@@ -1,16 +1,20 @@
 """Checkpoints as the supervisor sees them: a writer is forked, gets the connection, and is watched until it has ended.
 
-An operation that runs is never delayed: it is a copy that writes. One writes at a time.
+An operation that runs is never delayed: it is a copy that writes. One writes at a time. One that is patient and finds
+no copy of the newest state waits for a moment between two operations: the next one waits for a fork then.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 from typing import Protocol
 
+from sandbank_runner.channel import Message
 from sandbank_runner.supervisor.effects import Effects, Watch
 from sandbank_runner.supervisor.interpreter_process import Interpreter, StartFailed
+from sandbank_runner.supervisor.moments import Moments
 from sandbank_runner.supervisor.refusals import Refusal
 from sandbank_runner.supervisor.restore_points import Mark
 from sandbank_runner.supervisor.state_connections import UNKNOWN, StateConnection, StateConnections
@@ -26,6 +30,10 @@ class CommittedStates(Protocol):
 
     def committed(self) -> tuple[Interpreter, Mark] | Refusal | None:
         """Return of whom a checkpoint is written now, and what it has; None where that is about to be there."""
+
+    @property
+    def committed_state(self) -> int:
+        """The state that one should have."""
 
     def ready(self) -> Awaitable[object]:
         """Wait until it is there."""
@@ -43,12 +51,14 @@ class Checkpoints:
         loop: asyncio.AbstractEventLoop,
         connections: StateConnections,
         states: CommittedStates,
+        moments: Moments,
         processes: Processes,
         effects: Effects,
     ) -> None:
         self._loop = loop
         self._connections = connections
         self._states = states
+        self._moments = moments
         self._processes = processes
         self._effects = effects
         self._turn = asyncio.Lock()
@@ -67,7 +77,7 @@ class Checkpoints:
         )  # asked for again: nobody listens to the writer of before any more
         try:
             async with asyncio.timeout(seconds), self._turn:
-                mark = await self._write(request.checkpoint_id, connection)
+                mark = await self._write(request.checkpoint_id, connection, seconds_of(request.patience))
         except TimeoutError:
             connection.cut()
             raise StateRefused(
@@ -99,23 +109,26 @@ class Checkpoints:
             if self._writer is not None:
                 self._writer.kill(_GIVEN_UP)
 
-    async def _write(self, checkpoint_id: str, connection: StateConnection) -> Mark:
-        source, mark = await self._source()
-        watch = Watch(mark.state)
-        self._effects.watches.append(watch)
-        self._current, self._given_up = checkpoint_id, False
-        try:
-            await self._have_written(source, watch, checkpoint_id, connection)
-        finally:
-            self._current, self._writer = "", None
-            self._effects.watches.remove(watch)
+    async def _write(self, checkpoint_id: str, connection: StateConnection, patience: float) -> Mark:
+        async with contextlib.AsyncExitStack() as until_asked:
+            source, mark = await self._source(patience, until_asked)
+            watch = Watch(mark.state)
+            self._effects.watches.append(watch)
+            self._current, self._given_up = checkpoint_id, False
+            asked = self._loop.create_task(source.write_checkpoint(checkpoint_id, connection.give()))
+            try:
+                await asyncio.sleep(0)  # it is sent
+                await until_asked.aclose()
+                await self._have_written(asked, watch)
+            finally:
+                asked.cancel()
+                self._current, self._writer = "", None
+                self._effects.watches.remove(watch)
         return mark
 
-    async def _have_written(
-        self, source: Interpreter, watch: Watch, checkpoint_id: str, connection: StateConnection
-    ) -> None:
+    async def _have_written(self, asked: asyncio.Task[Message], watch: Watch) -> None:
         try:
-            told = (await source.write_checkpoint(checkpoint_id, connection.give())).header
+            told = (await asked).header
         except StartFailed as error:
             raise StateRefused(Refusal("SESSION_BUSY", f"the interpreter has died: {error}")) from None
         pid = told.get("pid")
@@ -135,11 +148,16 @@ class Checkpoints:
         if watch.gone:
             raise StateRefused(Refusal("SESSION_BUSY", _WENT_BACK))
 
-    async def _source(self) -> tuple[Interpreter, Mark]:
+    async def _source(self, patience: float, moment: contextlib.AsyncExitStack) -> tuple[Interpreter, Mark]:
+        """Return of whom it is written, and what that has; ``moment`` is to be ended once it has been asked."""
         while True:
             found = self._states.committed()
-            if isinstance(found, Refusal):
+            if found is None:
+                await self._states.ready()
+            elif patience and (isinstance(found, Refusal) or found[1].state < self._states.committed_state):
+                await moment.enter_async_context(self._moments.next(patience))
+                patience = 0.0
+            elif isinstance(found, Refusal):
                 raise StateRefused(found)
-            if found is not None:
+            else:
                 return found
-            await self._states.ready()

@@ -26,6 +26,7 @@ from sandbank_runner.supervisor.interpreters import RESTORE, Death, Interpreters
 from sandbank_runner.supervisor.journal import Journal, Record
 from sandbank_runner.supervisor.ladder import Ladder, Stoppable
 from sandbank_runner.supervisor.ledger import Ledger
+from sandbank_runner.supervisor.moments import Moments
 from sandbank_runner.supervisor.operations import End, Isolation, Kind, Notice, Operation, Stop
 from sandbank_runner.supervisor.queue import Begin, Finish, Import, OperationQueue, Step
 from sandbank_runner.supervisor.refusals import Refusal
@@ -69,6 +70,7 @@ class Dispatcher:
         self.running: dict[str, Running] = {}
         """One operation of ISOLATION_PROCESS, or some of ISOLATION_NAMESPACE."""
         self.queue = OperationQueue(settings.queue_limit)
+        self.moments = Moments(loop, self.dispatch)
         self._loop = loop
         self._interpreters = interpreters
         self._snapshots = interpreters.snapshots
@@ -179,6 +181,9 @@ class Dispatcher:
         while True:
             interpreter = self._interpreters.current
             if interpreter is None or self._is_reserved or not interpreter.takes_operations:
+                return
+            if self.moments.wanted and self._is_between(interpreter):
+                self.moments.give()
                 return
             step = self.queue.first
             verdict = self._next(step, interpreter)
@@ -341,7 +346,11 @@ class Dispatcher:
     @property
     def _is_reserved(self) -> bool:
         """Whether nothing may begin, because something runs that is to be alone, or the interpreter is to change."""
-        return self._held > 0 or self._imports.running or self._is_exclusive
+        return self._held > 0 or self._imports.running or self._is_exclusive or self.moments.lasts
+
+    def _is_between(self, interpreter: Interpreter) -> bool:
+        """Whether the live interpreter has the state that is committed, and nothing to do."""
+        return interpreter.free and not self.running and self._ledger.transactions.open is None
 
     @property
     def _is_exclusive(self) -> bool:

@@ -96,7 +96,9 @@ class Session:
         )
         visible = VisibleStates(self.ledger, interpreters, self.dispatcher.running)
         self.reads = Reads(loop, visible, interpreters, max(assign.preview_chars, 0))
-        self.checkpoints = Checkpoints(loop, connections, visible, interpreters, self.ledger.effects)
+        self.checkpoints = Checkpoints(
+            loop, connections, visible, self.dispatcher.moments, interpreters, self.ledger.effects
+        )
         self.exports = Exports(loop, connections, visible, interpreters, self._preview_characters)
         self.restoring = Restoring(
             connections, interpreters.candidates, self.dispatcher, interpreters.workspace.undo_restores

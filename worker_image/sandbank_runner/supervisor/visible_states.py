@@ -71,10 +71,15 @@ class VisibleStates:
             return None
         if live.free and not self._running and opened is None:
             return live, self._ledger.mark
-        limits = [running.record.operation.base for running in self._running.values()]
-        limits.append(self._ledger.effects.state if opened is None else opened.base)
-        point = next(iter(snapshots.points.not_later(min(limits))), None)
+        point = next(iter(snapshots.points.not_later(self.committed_state)), None)
         return _BUSY if point is None else (point.sleeper, point.mark)
+
+    @property
+    def committed_state(self) -> int:
+        """The state that everybody may see: before all that runs, and before the open transaction."""
+        opened = self._ledger.transactions.open
+        states = [running.record.operation.base for running in self._running.values()]
+        return min([*states, self._ledger.effects.state if opened is None else opened.base])
 
     async def ready(self) -> None:
         """Wait until the interpreter has been replaced, or the snapshot been taken."""

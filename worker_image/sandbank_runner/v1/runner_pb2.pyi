@@ -440,14 +440,16 @@ class Failure(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., message: _Optional[str] = ..., names: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Checkpoint(_message.Message):
-    __slots__ = ("token", "checkpoint_id", "timeout")
+    __slots__ = ("token", "checkpoint_id", "timeout", "patience")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     CHECKPOINT_ID_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    PATIENCE_FIELD_NUMBER: _ClassVar[int]
     token: str
     checkpoint_id: str
     timeout: _duration_pb2.Duration
-    def __init__(self, token: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    patience: _duration_pb2.Duration
+    def __init__(self, token: _Optional[str] = ..., checkpoint_id: _Optional[str] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., patience: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class CheckpointEnded(_message.Message):
     __slots__ = ("checkpoint_id", "durable")

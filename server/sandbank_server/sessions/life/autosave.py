@@ -18,8 +18,8 @@ from sandbank_server.errors import DomainError, SessionBusyError, SessionCrashed
 
 _log = structlog.get_logger("sandbank.session")
 
-STILL_SECONDS = 0.1
-"""How long a session is to be still before it is saved: longer than until its safety snapshot, which comes first."""
+STILL_SECONDS = 0.05
+"""How long a session is to be still before it is saved, at least; at most twice that."""
 
 LONGEST_WAIT_SECONDS = 1.0
 """How long a change waits for that at most, where the budget allows a checkpoint at all."""

@@ -31,6 +31,9 @@ from sandbank_server.sessions.recovery.report import report_of
 
 _LOST = checkpoint_pb2.FIDELITY_LOST
 _NAMES_SHOWN = 20
+_PATIENCE_SECONDS = 1.0
+"""How long a checkpoint in the background waits for a moment between two operations; others wait for it meanwhile."""
+
 _log = structlog.get_logger("sandbank.session")
 
 
@@ -69,7 +72,7 @@ class SessionSaving(SessionUse):
     # Saving.
 
     async def _save_automatically(self) -> None:
-        await self._checkpoint("", {}, verify=False, automatic=True)
+        await self._checkpoint("", {}, verify=False, automatic=True, patience=_PATIENCE_SECONDS)
         await self._thin_out()
 
     async def _thin_out(self) -> None:
@@ -102,6 +105,7 @@ class SessionSaving(SessionUse):
         verify: bool,
         automatic: bool,
         unless_told: str = "",
+        patience: float = 0.0,
     ) -> CheckpointRecord | None:
         """As :meth:`checkpoint`; ``unless_told``: none, where the end of that operation is told by now."""
         async with self._checkpointing:
@@ -116,13 +120,22 @@ class SessionSaving(SessionUse):
                 return made
             link = await self.usable(wake=False)
             with self.in_use():
-                saved = await self._save_state(link, request_id, labels, verify=verify, automatic=automatic)
+                saved = await self._save_state(
+                    link, request_id, labels, verify=verify, automatic=automatic, patience=patience
+                )
                 if verify:
                     saved = await self._verify(link, saved)
             return saved
 
     async def _save_state(
-        self, link: RunnerLink, request_id: str, labels: Mapping[str, str], *, verify: bool, automatic: bool
+        self,
+        link: RunnerLink,
+        request_id: str,
+        labels: Mapping[str, str],
+        *,
+        verify: bool,
+        automatic: bool,
+        patience: float = 0.0,
     ) -> CheckpointRecord:
         services, tenant = self._services, self.record.tenant
         checkpoint_id = services.ids.checkpoint_id()
@@ -158,7 +171,14 @@ class SessionSaving(SessionUse):
                     self._autosave.saved(changes)
 
         await write_state(
-            link, self._library.chunks, tenant, checkpoint_id, self._find_base, keep, verify=verify
+            link,
+            self._library.chunks,
+            tenant,
+            checkpoint_id,
+            self._find_base,
+            keep,
+            verify=verify,
+            patience=patience,
         )
         return kept[0]
 

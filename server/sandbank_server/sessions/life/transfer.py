@@ -78,8 +78,11 @@ async def write_state(
     keep: Callable[[Written], Awaitable[None]],
     *,
     verify: bool = False,
+    patience: float = 0.0,
 ) -> Written:
     """Have a checkpoint written, and ``keep`` called once its chunks are durable; the sandbox learns what became of it.
+
+    ``patience``: seconds to wait for the end of an operation where there is no copy of the state from right before it.
 
     :class:`SessionBusyError` where there is no state to write from now, or the sandbox goes; what the store and
     ``keep`` raise.
@@ -90,7 +93,7 @@ async def write_state(
         while True:
             try:
                 written = await _write_once(
-                    link, store, tenant, checkpoint_id, find_base, stuck, verify=verify
+                    link, store, tenant, checkpoint_id, find_base, stuck, verify=verify, patience=patience
                 )
             except WriterStuck as error:
                 if len(stuck) >= _STUCK_NAMES or set(error.names) <= set(stuck):
@@ -120,11 +123,13 @@ async def _write_once(
     skip: list[str],
     *,
     verify: bool,
+    patience: float,
 ) -> Written:
     async with StateStream(link.endpoint, token := secrets.token_hex(16)) as stream:
         checkpoint = runner_pb2.Checkpoint(
             token=token, checkpoint_id=checkpoint_id, timeout=Duration(seconds=STATE_SECONDS)
         )
+        checkpoint.patience.FromMicroseconds(int(patience * 1e6))
         asked = asyncio.ensure_future(link.request(_ANSWER_SECONDS, checkpoint=checkpoint))
         talk = take_in(stream, store, tenant, find_base, skip=skip, digests=verify)
         taken = await converse(asked, talk)
