@@ -127,7 +127,7 @@ def test_a_hibernated_session_has_no_sandbox_and_goes_on_in_another_when_it_is_u
 def test_whatever_needs_the_interpreter_wakes_a_session_and_nothing_else_does(
     api: Api, session_id: str
 ) -> None:
-    """Reads, files, transactions, checkpoints, forks; not the record, the operations, labels."""
+    """Reads, files, transactions, checkpoints; not the record, the operations, labels."""
     made = run(api, session_id, "x = 41").operation_id
     named = {"session_id": session_id}
     quiet: list[Callable[[], object]] = [
@@ -175,6 +175,24 @@ def test_whatever_needs_the_interpreter_wakes_a_session_and_nothing_else_does(
         execution_pb2.RollbackTransactionRequest(**named, transaction_id=begun.transaction_id)
     )
     hibernate(api, session_id)
+
+
+def test_a_session_that_sleeps_is_forked_without_being_woken(api: Api, session_id: str) -> None:
+    """Its state, its files, its execution count; a repeated request gets the same also when it has been woken since."""
+    run(api, session_id, "x = [1]; open('f', 'w').write('kept')")
+    slept = hibernate(api, session_id)
+    request = session_pb2.ForkSessionRequest(session_id=session_id, request_id="forks", count=2)
+    made = api.sessions.ForkSession(request)
+    forks = [each.session_id for each in made.sessions]
+    assert [each.restored_count > 0 for each in made.restore_reports] == [True, True]
+    assert get(api, session_id) == slept
+    for each in forks:
+        assert text(api, each, "x, open('f').read()") == "([1], 'kept')"
+    run(api, session_id, "x.append(2)")
+    assert [each.session_id for each in api.sessions.ForkSession(request).sessions] == forks
+    assert text(api, forks[0], "x") == "[1]"
+    for each in forks:
+        delete(api, each)
 
 
 def test_a_session_in_use_is_not_sent_to_sleep(api: Api, session_id: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
@@ -11,8 +12,8 @@ from datetime import datetime
 import structlog
 from sandbank.v1 import session_pb2
 
-from sandbank_server.catalog.base import CatalogError, SessionRecord
-from sandbank_server.errors import DrainingError
+from sandbank_server.catalog.base import CatalogError, CheckpointRecord, SessionRecord
+from sandbank_server.errors import CheckpointCorruptError, DomainError, DrainingError
 from sandbank_server.sessions.creation import NewSession, SessionFactory
 from sandbank_server.sessions.life.background import spawn
 from sandbank_server.sessions.life.session import Session
@@ -116,12 +117,11 @@ class SessionManager(SessionOperations, SessionUpkeep):
     ) -> list[session_pb2.Session]:
         """Make sessions of one's state now, each in a sandbox of its own; ``secret_env`` is not handed on.
 
-        All or none: where one cannot be made the others are ended. With a request id it is idempotent.
+        All or none: where one cannot be made the others are ended. With a request id it is idempotent. A session that
+        sleeps is not woken.
         """
         source = await self.usable(tenant, session_id)
-        saved = await source.checkpoint(
-            f"{request_id}.fork" if request_id else "", {}, verify=False, automatic=True
-        )
+        saved = await source.state_for_others(f"{request_id}.fork" if request_id else "")
         record = source.record
         new = NewSession(
             tenant=tenant,
@@ -148,8 +148,17 @@ class SessionManager(SessionOperations, SessionUpkeep):
         if failure is not None:
             for each in sessions:
                 await self.delete(tenant, each.session_id)
+            if isinstance(failure, CheckpointCorruptError):
+                await self._forget_damaged(saved)
             raise failure
         return sessions
+
+    async def _forget_damaged(self, saved: CheckpointRecord) -> None:
+        """Forget a checkpoint that was made for a request: made again, that is not to get it again."""
+        library = self._services.library
+        if library is not None and saved.checkpoint_id not in self._needed_checkpoints(saved.tenant):
+            with contextlib.suppress(DomainError):
+                await library.delete(saved.tenant, saved.checkpoint_id)
 
     def _register(self, session: Session) -> None:
         self._sessions[session.record.tenant, session.session_id] = session

@@ -117,3 +117,99 @@ async def test_a_kill_while_it_wakes_from_an_older_one_leaves_it_asleep(
     await again.usable()
     assert again.record.latest_checkpoint_id == older
     assert list(again.view().last_recovery.lost_operation_ids) == ["two"]
+
+
+# Forks of what sleeps.
+
+
+async def fork(made: World, session: Session, request_id: str = "", count: int = 1) -> list[str]:
+    """Fork it; return the ids of the new sessions."""
+    forks = await made.manager.fork(TENANT, session.session_id, request_id, count, {})
+    return [each.session_id for each in forks]
+
+
+async def test_a_session_that_sleeps_is_forked_without_being_woken(made: World, states: SavedStates) -> None:
+    """Nothing is saved anew; the forks' checkpoint is their own, so that its source may wake, sleep and end."""
+    session, _, newer = await asleep(made)
+    saved = states.saving.count
+    forks = await fork(made, session, count=2)
+    assert (session.record.state, session.record.generation) == (State.STATE_HIBERNATED, 1)
+    assert (states.saving.count, states.loading.count) == (saved, 2)
+    assert made.library is not None
+    origins = set()
+    for each in forks:
+        live = made.manager.live(TENANT, each)
+        assert live is not None
+        assert live.record.execution_count == session.record.execution_count
+        origins.add(live.record.latest_checkpoint_id)
+    (origin,) = origins
+    assert origin != newer
+    copy = await made.library.get(TENANT, origin)
+    assert (copy.parent_checkpoint_id, copy.new_bytes, copy.session_id) == (newer, 0, session.session_id)
+    for number in range(3):
+        await made.run(session, f"more-{number}")
+        await session.hibernate()
+    assert await made.library.get(TENANT, origin) == copy
+    await made.manager.delete(TENANT, session.session_id)
+    await made.run(made.manager.live(TENANT, forks[0]), "in the fork")  # type: ignore[arg-type]
+
+
+async def test_a_repeated_fork_is_the_same_whether_its_source_sleeps_or_not(
+    made: World, states: SavedStates
+) -> None:
+    """Asleep, woken and changed since, asleep again: the sessions that it made, and no others."""
+    session, _, _ = await asleep(made)
+    first = await fork(made, session, "again", 2)
+    assert await fork(made, session, "again", 2) == first
+    await made.run(session, "three")
+    assert await fork(made, session, "again", 2) == first
+    awake = await fork(made, session, "awake")
+    await session.hibernate()
+    assert await fork(made, session, "again", 2) == first
+    assert await fork(made, session, "awake") == awake
+    assert await fork(made, session, "other") not in (first, awake)
+    assert session.record.generation == 2
+
+
+async def test_a_fork_that_comes_while_its_source_goes_to_sleep_waits_for_that(
+    made: World, states: SavedStates
+) -> None:
+    """It is neither refused nor does it wake the session."""
+    session = await made.create()
+    states.saving.close()
+    going = asyncio.ensure_future(session.hibernate())
+    await states.saving.reached.wait()
+    forking = asyncio.ensure_future(fork(made, session))
+    states.saving.gate.set()
+    await going
+    assert await forking
+    assert (session.record.state, states.saving.count) == (State.STATE_HIBERNATED, 1)
+
+
+async def test_a_fork_of_what_is_damaged_fails_and_may_be_asked_for_again(
+    made: World, states: SavedStates
+) -> None:
+    """No session is left of it; the same request works once the source has found a state that is whole."""
+    session, older, _ = await asleep(made)
+    states.loading.errors = [DAMAGED]
+    with pytest.raises(CheckpointCorruptError):
+        await fork(made, session, "again")
+    assert len(made.manager.live_states()) == 1
+    states.loading.errors = [DAMAGED]
+    await session.usable()
+    assert session.record.latest_checkpoint_id == older
+    assert await fork(made, session, "again")
+
+
+async def test_a_checkpoint_that_a_session_sleeps_on_is_not_deleted_where_it_cannot_be_woken(
+    made: World, states: SavedStates
+) -> None:
+    """Who asks for that gets the error of waking; those who sleep on others are left alone."""
+    session, older, newer = await asleep(made)
+    states.loading.errors = [StoreUnavailableError("down")]
+    with pytest.raises(StoreUnavailableError):
+        await made.manager.wake_from(TENANT, newer)
+    await made.manager.wake_from(TENANT, older)
+    assert session.record.state == State.STATE_HIBERNATED
+    await made.manager.wake_from(TENANT, newer)
+    assert session.record.state == State.STATE_ACTIVE

@@ -29,6 +29,9 @@ class ExecutionServiceStub:
     """Running code in sessions. Failing code is no RPC error: a raised exception, a time-out, a crash and a conflict are
     in the Operation. An operation goes on when its caller leaves; only CancelOperation and `cancel_on_disconnect` stop
     it. The RPC's deadline bounds the call, `timeout` bounds the code.
+
+    A session that sleeps is woken first; where that fails the call answers with one of the errors that SessionService
+    lists.
     """
 
     def __init__(self, channel):
@@ -98,6 +101,9 @@ class ExecutionServiceServicer:
     """Running code in sessions. Failing code is no RPC error: a raised exception, a time-out, a crash and a conflict are
     in the Operation. An operation goes on when its caller leaves; only CancelOperation and `cancel_on_disconnect` stop
     it. The RPC's deadline bounds the call, `timeout` bounds the code.
+
+    A session that sleeps is woken first; where that fails the call answers with one of the errors that SessionService
+    lists.
     """
 
     def Execute(self, request, context):
@@ -479,6 +485,9 @@ class ExecutionService:
     """Running code in sessions. Failing code is no RPC error: a raised exception, a time-out, a crash and a conflict are
     in the Operation. An operation goes on when its caller leaves; only CancelOperation and `cancel_on_disconnect` stop
     it. The RPC's deadline bounds the call, `timeout` bounds the code.
+
+    A session that sleeps is woken first; where that fails the call answers with one of the errors that SessionService
+    lists.
     """
 
     @staticmethod

@@ -27,6 +27,9 @@ if _version_not_supported:
 
 class FileServiceStub:
     """Files of a session's workspace. Paths are relative to the workspace and confined to it, whatever links lie there.
+
+    A session that sleeps is woken first; where that fails the call answers with one of the errors that SessionService
+    lists.
     """
 
     def __init__(self, channel):
@@ -69,6 +72,9 @@ class FileServiceStub:
 
 class FileServiceServicer:
     """Files of a session's workspace. Paths are relative to the workspace and confined to it, whatever links lie there.
+
+    A session that sleeps is woken first; where that fails the call answers with one of the errors that SessionService
+    lists.
     """
 
     def UploadFile(self, request_iterator, context):
@@ -271,6 +277,9 @@ def add_FileServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class FileService:
     """Files of a session's workspace. Paths are relative to the workspace and confined to it, whatever links lie there.
+
+    A session that sleeps is woken first; where that fails the call answers with one of the errors that SessionService
+    lists.
     """
 
     @staticmethod

@@ -27,6 +27,23 @@ if _version_not_supported:
 
 class SessionServiceStub:
     """Sessions: each is one Python interpreter with its workspace, in a container of its own.
+
+    A session that sleeps (STATE_HIBERNATED) is woken by whatever needs its interpreter or its files, in whichever
+    service; by ForkSession it is not. Where that fails it goes on sleeping, nothing is lost, and the call answers with
+    one of these beside its own errors:
+    - FAILED_PRECONDITION CHECKPOINT_INCOMPATIBLE: its template has another Python or lacks a package now; Restore with
+    `allow_lost`, or use the template as it was.
+    - RESOURCE_EXHAUSTED POOL_QUEUE_FULL: too many callers wait for a sandbox; try again after RetryInfo's delay.
+    - RESOURCE_EXHAUSTED TOO_LARGE: a sandbox of its template has not enough memory for its state; enlarge the template.
+    - RESOURCE_EXHAUSTED WORKSPACE_FULL: its files do not fit into a sandbox of its template; enlarge the template.
+    - UNAVAILABLE POOL_DEGRADED: sandboxes of its template fail to start; try again later, GetPool has the reason.
+    - UNAVAILABLE POOL_TIMEOUT: no sandbox became ready in time; try again.
+    - UNAVAILABLE SANDBOX_LOST_BEFORE_START: the sandboxes that it was given died over it; try again.
+    - UNAVAILABLE SESSION_BUSY: the sandbox did not take its state; try again after RetryInfo's delay.
+    - UNAVAILABLE STORE_UNAVAILABLE: the checkpoint store cannot be reached; try again.
+    - DATA_LOSS CHECKPOINT_CORRUPT: none of its checkpoints is whole, or, under RECOVERY_POLICY_MANUAL, the newest is
+    not; Restore another checkpoint, or ResetSession. Else the newest that is whole is taken, and `last_recovery`
+    lists what that costs.
     """
 
     def __init__(self, channel):
@@ -89,6 +106,23 @@ class SessionServiceStub:
 
 class SessionServiceServicer:
     """Sessions: each is one Python interpreter with its workspace, in a container of its own.
+
+    A session that sleeps (STATE_HIBERNATED) is woken by whatever needs its interpreter or its files, in whichever
+    service; by ForkSession it is not. Where that fails it goes on sleeping, nothing is lost, and the call answers with
+    one of these beside its own errors:
+    - FAILED_PRECONDITION CHECKPOINT_INCOMPATIBLE: its template has another Python or lacks a package now; Restore with
+    `allow_lost`, or use the template as it was.
+    - RESOURCE_EXHAUSTED POOL_QUEUE_FULL: too many callers wait for a sandbox; try again after RetryInfo's delay.
+    - RESOURCE_EXHAUSTED TOO_LARGE: a sandbox of its template has not enough memory for its state; enlarge the template.
+    - RESOURCE_EXHAUSTED WORKSPACE_FULL: its files do not fit into a sandbox of its template; enlarge the template.
+    - UNAVAILABLE POOL_DEGRADED: sandboxes of its template fail to start; try again later, GetPool has the reason.
+    - UNAVAILABLE POOL_TIMEOUT: no sandbox became ready in time; try again.
+    - UNAVAILABLE SANDBOX_LOST_BEFORE_START: the sandboxes that it was given died over it; try again.
+    - UNAVAILABLE SESSION_BUSY: the sandbox did not take its state; try again after RetryInfo's delay.
+    - UNAVAILABLE STORE_UNAVAILABLE: the checkpoint store cannot be reached; try again.
+    - DATA_LOSS CHECKPOINT_CORRUPT: none of its checkpoints is whole, or, under RECOVERY_POLICY_MANUAL, the newest is
+    not; Restore another checkpoint, or ResetSession. Else the newest that is whole is taken, and `last_recovery`
+    lists what that costs.
     """
 
     def CreateSession(self, request, context):
@@ -242,7 +276,8 @@ class SessionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ForkSession(self, request, context):
-        """Makes new sessions, each in its own container, from this session's state now. `secret_env` is not handed on.
+        """Makes new sessions, each in its own container, from this session's state now. `secret_env` is not handed on. One
+        that sleeps is not woken for it: they begin with what it sleeps on.
 
         Errors:
         - INVALID_ARGUMENT BAD_FIELD: a field is missing, malformed or beyond its limit; correct it, BadRequest
@@ -270,6 +305,8 @@ class SessionServiceServicer:
         changed.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
+        - DATA_LOSS CHECKPOINT_CORRUPT: what a session sleeps on is damaged; use the session, which wakes it from the newest
+        checkpoint that is whole, then fork it.
         - UNIMPLEMENTED NOT_SUPPORTED: something asked for is not built yet or not on this server, metadata
         names it; leave it unset.
         - INTERNAL BUG: a fault of the server's; report the id in metadata to the operator.
@@ -387,6 +424,23 @@ def add_SessionServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class SessionService:
     """Sessions: each is one Python interpreter with its workspace, in a container of its own.
+
+    A session that sleeps (STATE_HIBERNATED) is woken by whatever needs its interpreter or its files, in whichever
+    service; by ForkSession it is not. Where that fails it goes on sleeping, nothing is lost, and the call answers with
+    one of these beside its own errors:
+    - FAILED_PRECONDITION CHECKPOINT_INCOMPATIBLE: its template has another Python or lacks a package now; Restore with
+    `allow_lost`, or use the template as it was.
+    - RESOURCE_EXHAUSTED POOL_QUEUE_FULL: too many callers wait for a sandbox; try again after RetryInfo's delay.
+    - RESOURCE_EXHAUSTED TOO_LARGE: a sandbox of its template has not enough memory for its state; enlarge the template.
+    - RESOURCE_EXHAUSTED WORKSPACE_FULL: its files do not fit into a sandbox of its template; enlarge the template.
+    - UNAVAILABLE POOL_DEGRADED: sandboxes of its template fail to start; try again later, GetPool has the reason.
+    - UNAVAILABLE POOL_TIMEOUT: no sandbox became ready in time; try again.
+    - UNAVAILABLE SANDBOX_LOST_BEFORE_START: the sandboxes that it was given died over it; try again.
+    - UNAVAILABLE SESSION_BUSY: the sandbox did not take its state; try again after RetryInfo's delay.
+    - UNAVAILABLE STORE_UNAVAILABLE: the checkpoint store cannot be reached; try again.
+    - DATA_LOSS CHECKPOINT_CORRUPT: none of its checkpoints is whole, or, under RECOVERY_POLICY_MANUAL, the newest is
+    not; Restore another checkpoint, or ResetSession. Else the newest that is whole is taken, and `last_recovery`
+    lists what that costs.
     """
 
     @staticmethod

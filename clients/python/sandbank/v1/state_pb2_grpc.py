@@ -29,6 +29,9 @@ class StateServiceStub:
     """A session's variables and checkpoints. ListVariables, GetVariable, ExportVariable, Complete and Inspect never change
     the state and never run user code without a time limit; while an operation runs they are answered from the newest
     snapshot, and `as_of` says which operations' effects the answer includes.
+
+    A session that sleeps is woken first; where that fails the call answers with one of the errors that SessionService
+    lists.
     """
 
     def __init__(self, channel):
@@ -103,6 +106,9 @@ class StateServiceServicer:
     """A session's variables and checkpoints. ListVariables, GetVariable, ExportVariable, Complete and Inspect never change
     the state and never run user code without a time limit; while an operation runs they are answered from the newest
     snapshot, and `as_of` says which operations' effects the answer includes.
+
+    A session that sleeps is woken first; where that fails the call answers with one of the errors that SessionService
+    lists.
     """
 
     def ListVariables(self, request, context):
@@ -430,6 +436,10 @@ class StateServiceServicer:
     def DeleteCheckpoint(self, request, context):
         """Deletes a checkpoint. Chunks that no other refers to are collected later.
 
+        A session that sleeps on it is woken first, so that its state is not deleted with it. Where that fails the call
+        answers with one of the errors of waking that SessionService lists, and nothing was deleted: try again, or delete
+        the session.
+
         Errors:
         - INVALID_ARGUMENT BAD_ID: an id does not match `[A-Za-z0-9._-]{1,128}`; choose another.
         - NOT_FOUND CHECKPOINT_NOT_FOUND: no such checkpoint of the caller's; ListCheckpoints shows those there
@@ -521,6 +531,9 @@ class StateService:
     """A session's variables and checkpoints. ListVariables, GetVariable, ExportVariable, Complete and Inspect never change
     the state and never run user code without a time limit; while an operation runs they are answered from the newest
     snapshot, and `as_of` says which operations' effects the answer includes.
+
+    A session that sleeps is woken first; where that fails the call answers with one of the errors that SessionService
+    lists.
     """
 
     @staticmethod

@@ -111,12 +111,8 @@ class SessionSaving(SessionUse):
         async with self._checkpointing:
             if unless_told and unless_told not in self.operations.held:
                 return None
-            made = await self._library.made_by(self.record.tenant, request_id)
+            made = await self._made_before(request_id)
             if made is not None:
-                if made.session_id != self.session_id:
-                    raise RequestIdReusedError(
-                        f"request id {request_id} made a checkpoint of another session", resource=request_id
-                    )
                 return made
             link = await self.usable(wake=False)
             with self.in_use():
@@ -126,6 +122,15 @@ class SessionSaving(SessionUse):
                 if verify:
                     saved = await self._verify(link, saved)
             return saved
+
+    async def _made_before(self, request_id: str) -> CheckpointRecord | None:
+        """Return the checkpoint that a request made, None where it is new. :class:`RequestIdReusedError`."""
+        made = await self._library.made_by(self.record.tenant, request_id)
+        if made is not None and made.session_id != self.session_id:
+            raise RequestIdReusedError(
+                f"request id {request_id} made a checkpoint of another session", resource=request_id
+            )
+        return made
 
     async def _save_state(
         self,

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
 
 import structlog
 from sandbank.v1 import checkpoint_pb2, session_pb2
 
-from sandbank_server.catalog.base import SessionRecord
+from sandbank_server.catalog.base import CheckpointRecord, SessionRecord
 from sandbank_server.errors import (
     CheckpointCorruptError,
     DomainError,
@@ -133,6 +135,53 @@ class SessionWaking(SessionWayBack):
         recovery.time.FromDatetime(self._services.clock.now())
         self._keeper.change(last_recovery=recovery.SerializeToString())
         self.events.publish(recovery=recovery)
+
+    # Others.
+
+    async def state_for_others(self, request_id: str) -> CheckpointRecord:
+        """Return a checkpoint of the state of now; of a session that sleeps, a copy of the one that it sleeps on.
+
+        It is not woken for that. A repeated request gets the same, also where the session has been woken or has gone to
+        sleep in between. What :meth:`checkpoint` raises, and CheckpointCorruptError.
+        """
+        await self._open.wait()
+        copy = None
+        if self._keeper.state == _HIBERNATED:
+            copy = await asyncio.shield(self._tasks.start(self._copy(request_id), "copy"))
+        if copy is not None:
+            return copy
+        return await self.checkpoint(request_id, {}, verify=False, automatic=True)
+
+    async def _copy(self, request_id: str) -> CheckpointRecord | None:
+        """Keep what it sleeps on under another id: no sleep or thinning out later takes that away from the others.
+
+        None where the session is awake by now. As :meth:`checkpoint`, where the request is known.
+        """
+        library, clock = self._library, self._services.clock
+        async with self._checkpointing:
+            made = await self._made_before(request_id)
+            if made is not None or self._keeper.state != _HIBERNATED:
+                return made
+            began = clock.monotonic()
+            slept_on = await library.get(self.record.tenant, self.record.latest_checkpoint_id)
+            manifest = await library.manifest(slept_on)
+            chunks = [name for name, _ in manifest.chunks()]
+            # Asked for: no collection takes them before the copy's record says that they are needed.
+            if await library.chunks.lacking(self.record.tenant, chunks):
+                raise CheckpointCorruptError("a chunk of the checkpoint is missing; nothing was changed")
+            copy = replace(
+                slept_on,
+                checkpoint_id=self._services.ids.checkpoint_id(),
+                parent_checkpoint_id=slept_on.checkpoint_id,
+                request_id=request_id,
+                create_time=clock.now(),
+                wall_time=timedelta(seconds=clock.monotonic() - began),
+                labels={},
+                automatic=True,
+                new_bytes=0,
+            )
+            await library.keep(copy, manifest)
+            return copy
 
     def _rest(self) -> None:
         """Hold nothing that a session without a sandbox does not need."""
