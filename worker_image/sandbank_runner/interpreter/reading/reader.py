@@ -187,9 +187,9 @@ class Reader:
 
     def _know(self, item: dict[str, Any], value: object) -> None:
         """Add what is known without the value's own code, as far as it can be had."""
-        known = self._guarded(facts, value, Facts())
+        known = self._guarded(facts, value, Facts(), PREVIEW_SECONDS)
         item["shape"], item["dtype"], item["length"] = list(known.shape), known.dtype, known.length
-        item["size_bytes"] = 0 if self._bare else self._guarded(self._size, value, 0)
+        item["size_bytes"] = 0 if self._bare else self._guarded(self._size, value, 0, SIZES_SECONDS)
 
     def _size(self, value: object) -> int:
         begin = _monotonic()
@@ -226,9 +226,9 @@ class Reader:
         if _monotonic() - self._flushed > _LONG_SECONDS:
             self._turn_to(item)
 
-    def _guarded(self, function: Callable[[Any], Any], value: object, otherwise: Any) -> Any:
+    def _guarded(self, function: Callable[[Any], Any], value: object, otherwise: Any, seconds: float) -> Any:
         try:
-            return self._patience.call(function, value, seconds=PREVIEW_SECONDS)
+            return self._patience.call(function, value, seconds=seconds)
         except BaseException:  # what a library that user code has changed, or an audit hook, raises
             return otherwise
 
