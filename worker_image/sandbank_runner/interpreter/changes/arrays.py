@@ -1,4 +1,4 @@
-"""Rules for what lends its memory: bytearrays, memory views, arrays of the standard library and of NumPy.
+"""Rules for what lends its memory: bytearrays, memory views, arrays of the standard library.
 
 A view is what it shows, and where: that it shares memory with another variable is part of the state of both.
 """
@@ -11,25 +11,23 @@ from array import array
 from pickle import PickleBuffer
 from typing import Any, Final
 
-from sandbank_runner.interpreter.changes import foreign, memory
+from sandbank_runner.interpreter.changes import memory
 from sandbank_runner.interpreter.changes.code import class_name
 from sandbank_runner.interpreter.changes.digests import digest, hasher
 from sandbank_runner.interpreter.changes.instances import is_python
 from sandbank_runner.interpreter.changes.limits import LONG_BYTES
-from sandbank_runner.interpreter.changes.walk import MUTABLE, PLAIN, SHARED, CannotCompare, Entry, Rule, Walk
-from sandbank_runner.interpreter.reading.kinds import contents_of, derives, genuine, identity, mro_of
+from sandbank_runner.interpreter.changes.walk import MUTABLE, PLAIN, CannotCompare, Entry, Rule, Walk
+from sandbank_runner.interpreter.reading.kinds import contents_of, identity, mro_of
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
 
 _name_of: Any = type.__dict__["__name__"].__get__
-_PRIVATE: Final = (bytes, bytearray, array)
+PRIVATE: Final = (bytes, bytearray, array)
 """Whose memory only this process writes to."""
-_PIECE_BYTES: Final = 1 << 22
-_PRICE: Final = 16_000
+PIECE_BYTES: Final = 1 << 22
+PRICE: Final = 16_000
 """Of so many bytes, in objects: the clock is looked at each time."""
-_VIEWS: Final = 100
-"""Views of views."""
 _START: Final = 40
 """Where a bytearray says where its bytes begin."""
 
@@ -64,7 +62,7 @@ def a_view(walk: Walk, value: Any, _kind: Any) -> None:
         walk.tokens.append("released")
         return
     address, size = memory.extent(memory.start_of_view(value), shape, strides, value.itemsize)
-    if type(owner) not in _PRIVATE:
+    if type(owner) not in PRIVATE:
         check_mapped(walk, address, size)
     found = digest(value if value.c_contiguous else value.tobytes())
     walk.tokens.append(("view", value.format, shape, strides, value.readonly, found))
@@ -134,153 +132,19 @@ def a_mapping(walk: Walk, value: Any, _kind: Any) -> None:
 
 def check_mapped(walk: Walk, address: int, size: int) -> None:
     """See to it that memory can be read behind which a file may lie: one that was cut off kills whoever reads."""
-    for begin in range(0, size, _PIECE_BYTES):
-        walk.spend(_PRICE)
-        if not memory.can_be_read(address + begin, min(_PIECE_BYTES, size - begin)):
+    for begin in range(0, size, PIECE_BYTES):
+        walk.spend(PRICE)
+        if not memory.can_be_read(address + begin, min(PIECE_BYTES, size - begin)):
             raise CannotCompare("it shows a file that has become shorter, or the kernel cannot tell")
 
 
 def digest_of_memory(walk: Walk, address: int, size: int) -> bytes:
     """Return the digest of memory, however much it is, in bounded time."""
     total = hasher()
-    for begin in range(0, size, _PIECE_BYTES):
-        walk.spend(_PRICE)
-        total.update(memory.view_of(address + begin, min(_PIECE_BYTES, size - begin)))
+    for begin in range(0, size, PIECE_BYTES):
+        walk.spend(PRICE)
+        total.update(memory.view_of(address + begin, min(PIECE_BYTES, size - begin)))
     return bytes(total.digest())
-
-
-class NumpyRules:
-    """The rules for NumPy's types, once it is imported."""
-
-    def __init__(self, ndarray: Any) -> None:
-        self._ndarray = ndarray
-        self._bytes: Any = genuine("numpy", "dtype")("u1")
-        read = ndarray.__dict__
-        self._shape, self._strides = read["shape"].__get__, read["strides"].__get__
-        self._dtype, self._flags = read["dtype"].__get__, read["flags"].__get__
-        self._base, self._flat = read["base"].__get__, read["flat"].__get__
-        self._interface = read["__array_interface__"].__get__
-        self._size, self._item_size = read["nbytes"].__get__, read["itemsize"].__get__
-
-    def an_ndarray(self, walk: Walk, value: Any, kind: Any) -> None:
-        """Write an array down."""
-        dtype, flags, size = self._dtype(value), self._flags(value), self._size(value)
-        owner, is_mapped = self._owner(value)
-        offset = 0
-        walk.mutable.append(identity(owner))  # of one that has its own memory too: the places match
-        if owner is not value and type(owner) is self._ndarray:
-            offset = self._address(value) - self._address(owner)
-        walk.tokens.append(("ndarray", self._shape(value), self._strides(value), flags.writeable, offset))
-        walk.stack.append(dtype)
-        if dtype.hasobject:
-            parts = list(self._flat(value))
-            walk.spend(len(parts))
-            walk.keep.append(parts)
-            walk.push(parts)
-        elif size < LONG_BYTES and not is_mapped:
-            walk.tokens.append(digest(self._ndarray.tobytes(value)))
-        else:
-            walk.tokens.append(self._digest(walk, value, flags, size, is_mapped=is_mapped))
-
-    def a_scalar(self, walk: Walk, value: Any, kind: Any) -> None:
-        """Write an array's element down."""
-        generic: Any = genuine("numpy", "generic")
-        dtype = generic.__dict__["dtype"].__get__(value)
-        walk.stack.append(dtype)
-        if dtype.hasobject:
-            walk.stack.append(generic.item(value))
-        else:
-            walk.tokens.append(("scalar", generic.tobytes(value)))
-
-    def a_dtype(self, walk: Walk, value: Any, kind: Any) -> None:
-        """Write a dtype down."""
-        dtype: Any = genuine("numpy", "dtype")
-        if (
-            dtype.__dict__["names"].__get__(value) is None
-            and dtype.__dict__["subdtype"].__get__(value) is None
-        ):
-            walk.tokens.append(
-                (
-                    "dtype",
-                    dtype.__dict__["str"].__get__(value),
-                    dtype.__dict__["metadata"].__get__(value) is None,
-                )
-            )
-        else:
-            foreign.write_reduction(walk, dtype.__reduce__(value), dtype)
-
-    def _digest(self, walk: Walk, value: Any, flags: Any, size: int, *, is_mapped: bool) -> bytes:
-        plain = value if type(value) is self._ndarray else self._ndarray.view(value, self._ndarray)
-        strides = self._strides(value)
-        address, extent = memory.extent(
-            self._address(value), self._shape(value), strides, self._item_size(value)
-        )
-        if is_mapped:
-            check_mapped(walk, address, extent)
-            return digest_of_memory(walk, address, extent)
-        if flags.c_contiguous:
-            flat = plain.reshape(-1)
-        elif flags.f_contiguous:
-            flat = plain.T.reshape(-1)
-        elif (
-            extent <= size
-        ):  # it shows some of its memory more than once: there may be any number of such elements
-            return digest_of_memory(walk, address, extent)
-        else:
-            return self._pieces(walk, plain, size)
-        return walk.around.buffers.digest(memoryview(flat.view(self._bytes)), self._address(value), size)
-
-    def _pieces(self, walk: Walk, plain: Any, size: int) -> bytes:
-        """Return the digest of an array whose elements lie apart, without a copy of all of them."""
-        total = hasher()
-        count = self._shape(plain)[0]
-        step = max(1, _PIECE_BYTES * count // size)
-        for begin in range(0, count, step):
-            walk.spend(_PRICE)
-            total.update(self._ndarray.tobytes(plain[begin : begin + step]))
-        return bytes(total.digest())
-
-    def _address(self, value: Any) -> int:
-        return int(self._interface(value)["data"][0])
-
-    def _owner(self, value: Any) -> tuple[Any, bool]:
-        """Return whose memory an array shows, and whether others may write to it."""
-        owner = value
-        for _ in range(_VIEWS):
-            if derives(type(owner), self._ndarray):
-                base = self._base(owner)
-            elif type(owner) is memoryview:
-                base = owner.obj
-            else:
-                break
-            if base is None:
-                break
-            owner = base
-        else:
-            raise CannotCompare("views are nested too deeply")
-        is_own = derives(type(owner), self._ndarray) or type(owner) in _PRIVATE
-        return owner, not is_own
-
-
-_numpy: list[NumpyRules] = []
-
-
-def numpy_rule(kind: Any) -> Entry | None:
-    """Return the rule for a type of NumPy's or one that extends it; None for others."""
-    ndarray = genuine("numpy", "ndarray")
-    if ndarray is None:
-        return None
-    if not _numpy:
-        _numpy.append(NumpyRules(ndarray))
-    rules = _numpy[0]
-    for ancestor in mro_of(kind):
-        if ancestor is ndarray:
-            return rules.an_ndarray, MUTABLE
-        if ancestor is genuine("numpy", "generic"):
-            return rules.a_scalar, PLAIN
-        if ancestor is genuine("numpy", "dtype"):
-            return rules.a_dtype, SHARED
-    return None
 
 
 BASES: Final[tuple[tuple[Any, Rule], ...]] = ((bytearray, a_bytearray), (array, an_array))

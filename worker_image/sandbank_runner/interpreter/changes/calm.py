@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from sandbank_runner.interpreter.changes.glance import Glance, take
+from sandbank_runner.interpreter.changes.walk import Buffers
 from sandbank_runner.interpreter.sealed import seal
 
 seal(globals())
@@ -41,12 +42,12 @@ class Calm:
         self._ready: list[str] = []
         self._waited = 0
 
-    def still(self, now: Mapping[str, Any]) -> set[str]:
+    def still(self, now: Mapping[str, Any], buffers: Buffers) -> set[str]:
         """Return the names of the variables that have certainly not changed. Raises nothing."""
         glances = self._glances
         for number, glance in enumerate(glances):
             try:
-                left = glance.sifted(now)
+                left = glance.sifted(now, buffers)
             except Exception:  # another thread is changing what it looks at
                 left = glance.without(set(glance.names))
             if left is not glance:
@@ -67,10 +68,11 @@ class Calm:
             self._quiet.pop(name, None)
         for name in quiet:
             count = self._quiet[name] = self._quiet.get(name, 0) + 1
-            if count == self._needed.get(name, _LOOKS):
+            more = count - self._needed.get(name, _LOOKS)
+            if more >= 0 and not more % _MOST_LOOKS:  # it may have been too much, or threads were in the way
                 self._ready.append(name)
 
-    def settle(self, now: Mapping[str, Any]) -> None:
+    def settle(self, now: Mapping[str, Any], buffers: Buffers) -> None:
         """Have glances at those that have become calm from the next look on."""
         if not self._ready:
             return
@@ -86,15 +88,15 @@ class Calm:
         self._ready = []
         self.names.difference_update(ready)
         for begin in range(0, len(ready), _TOGETHER):
-            self._take(ready[begin : begin + _TOGETHER], now)
+            self._take(ready[begin : begin + _TOGETHER], now, buffers)
 
-    def _take(self, names: list[str], now: Mapping[str, Any]) -> None:
+    def _take(self, names: list[str], now: Mapping[str, Any], buffers: Buffers) -> None:
         try:
-            glance = take(names, [now[name] for name in names], self._everybodys, self._session)
+            glance = take(names, [now[name] for name in names], self._everybodys, self._session, buffers)
         except Exception:  # it is too much, another thread is changing it, a user's audit hook forbids it
             if len(names) > 1:
                 for name in names:
-                    self._take([name], now)
+                    self._take([name], now, buffers)
             return
         if glance.names and glance.size + sum(each.size for each in self._glances) < _ROOM:
             self._glances.append(glance)

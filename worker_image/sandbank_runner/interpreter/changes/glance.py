@@ -16,8 +16,10 @@ from itertools import accumulate, chain, compress, repeat
 from operator import itemgetter
 from typing import Any, Final
 
-from sandbank_runner.interpreter.changes.parts import CannotGlance, Expansion, Kinds
+from sandbank_runner.interpreter.changes.imprints import CannotGlance, Evidence, Evident
+from sandbank_runner.interpreter.changes.parts import Expansion, Kinds
 from sandbank_runner.interpreter.changes.pointers import Pointers
+from sandbank_runner.interpreter.changes.walk import Buffers
 from sandbank_runner.interpreter.reading.kinds import identity
 from sandbank_runner.interpreter.sealed import seal
 
@@ -31,7 +33,7 @@ _MISSING: Final = object()
 class Group:
     """Objects at one depth that are expanded in the same way."""
 
-    __slots__ = ("_pickers", "held", "how", "inner", "owners", "parts", "sizes", "types")
+    __slots__ = ("_pickers", "evidence", "held", "how", "inner", "owners", "parts", "sizes", "types")
 
     def __init__(self, how: Expansion | None) -> None:
         self.how = how
@@ -47,15 +49,21 @@ class Group:
         """What nothing else is sure to keep alive."""
         self.inner: dict[int, list[int]] = {}
         """Which of the parts are looked into, by the number of their group."""
+        self.evidence: Evidence | None = None
+        """Of what they are but for their parts."""
         self._pickers: dict[int, itemgetter[Any]] = {}
 
-    def differing(self, objects: list[Any]) -> tuple[list[Any], set[int]]:
+    def differing(self, objects: list[Any], buffers: Buffers) -> tuple[list[Any], set[int]]:
         """Return the parts, and the variables for which they are not what they were."""
         parts, sizes = objects, self.sizes
         if self.how is not None:
             kinds = list(map(type, objects))
             if not self.types.match(kinds):
                 return [], self._owners_of(self.types, kinds, repeat(1))
+            if self.evidence is not None:
+                gone = self.evidence.differing(objects, buffers)
+                if gone:
+                    return [], gone
             try:
                 parts, sizes = self.how(objects)
             except CannotGlance:
@@ -88,12 +96,19 @@ class Group:
         stay = list(chain.from_iterable(map(repeat, stays, self.sizes)))
         left.parts = _some(self.parts, stay)
         left.held = self.held
+        left.evidence = None if self.evidence is None else self.evidence.without(gone)
         before = [0, *accumulate(stay)]
         for target, places in self.inner.items():
             kept = [before[place] for place in places if stay[place]]
             if kept:
                 left.inner[target] = kept
         return left
+
+    def renumber(self, new: dict[int, int]) -> None:
+        """Give the variables other numbers."""
+        self.owners = [new[owner] for owner in self.owners]
+        if self.evidence is not None:
+            self.evidence.renumber(new)
 
     def _owners_of(self, before: Pointers, objects: list[Any], sizes: Iterable[int]) -> set[int]:
         now = Pointers.of(objects).addresses
@@ -119,13 +134,15 @@ class Glance:
     @property
     def size(self) -> int:
         """How many addresses are remembered."""
-        return sum(len(group.parts) for group in self.groups)
+        return sum(
+            len(group.parts) + (0 if group.evidence is None else group.evidence.size) for group in self.groups
+        )
 
-    def sifted(self, names: Mapping[str, Any]) -> Glance:
+    def sifted(self, names: Mapping[str, Any], buffers: Buffers) -> Glance:
         """Return what is left without the variables that may have changed."""
         left = self
         while left.names:
-            gone = left._differing(names)
+            gone = left._differing(names, buffers)
             if not gone:
                 break
             left = left._without(gone)
@@ -136,14 +153,14 @@ class Glance:
         gone = {number for number, name in enumerate(self.names) if name in names}
         return self._without(gone) if gone else self
 
-    def _differing(self, names: Mapping[str, Any]) -> set[int]:
+    def _differing(self, names: Mapping[str, Any], buffers: Buffers) -> set[int]:
         inputs: list[list[Any]] = [[] for _ in self.groups]
         try:
             inputs[0] = list(self._values(names)) if self._values is not None else [names[self.names[0]]]
         except KeyError:
             inputs[0] = [names.get(name, _MISSING) for name in self.names]
         for group, objects in zip(self.groups, inputs, strict=True):
-            parts, gone = group.differing(objects)
+            parts, gone = group.differing(objects, buffers)
             if gone:
                 return gone
             for target, picked in group.picked(parts):
@@ -160,27 +177,34 @@ class Glance:
         )
         left = [group.without(gone) for group in self.groups]
         for group in left:
-            group.owners = [new[owner] for owner in group.owners]
+            group.renumber(new)
         return Glance([self.names[number] for number in new], left)
 
 
 def take(
-    names: Sequence[str], values: list[Any], everybodys: Iterable[int], session: dict[str, Any]
+    names: Sequence[str],
+    values: list[Any],
+    everybodys: Iterable[int],
+    session: dict[str, Any],
+    buffers: Buffers,
 ) -> Glance:
     """Remember those of some variables that can be looked at so; ``everybodys``: what is looked into for none.
 
     Raises :class:`CannotGlance` where it is too much.
     """
-    return _Taking(names, everybodys, session).taken(values)
+    return _Taking(names, everybodys, session, buffers).taken(values)
 
 
 class _Taking:
     """One glance in the making."""
 
-    def __init__(self, names: Sequence[str], everybodys: Iterable[int], session: dict[str, Any]) -> None:
+    def __init__(
+        self, names: Sequence[str], everybodys: Iterable[int], session: dict[str, Any], buffers: Buffers
+    ) -> None:
         self._names = names
+        self._buffers = buffers
         self._groups: list[Group] = []
-        self._kinds = Kinds(session)
+        self._kinds = Kinds(session, buffers)
         self._seen = [set(everybodys) for _ in names]
         self._cannot: set[int] = set()
         self._room = LARGEST
@@ -197,6 +221,9 @@ class _Taking:
             parts = waiting[number]
             if group.how is not None:
                 group.types = Pointers.of(list(map(type, parts)))
+                if isinstance(group.how, Evident):
+                    group.evidence = group.how.evidence(group.owners, parts, self._buffers)
+                    self._room -= group.evidence.size
                 parts, group.sizes = group.how(parts)
             self._fill(number, parts, waiting)
             number += 1

@@ -76,13 +76,18 @@ def entry_of(kind: Any, base_rule: Rule | None, skip: frozenset[str] = frozenset
         dictionary_of(kind),
         tuple(slot for slot in slots_of(kind) if slot[0] not in skip),
         base_rule,
-        skip or (frozenset() if code.module_of(kind) == code.MAIN else _CACHES),
+        skipped(kind, skip),
     )
 
     def an_instance(walk: Walk, value: Any, kind: Any) -> None:
         _write(walk, value, kind, shape)
 
     return an_instance, MUTABLE
+
+
+def skipped(kind: Any, skip: frozenset[str]) -> frozenset[str]:
+    """Return what in the dictionary of instances of a class is no state, where a rule says that ``skip`` is not."""
+    return skip or (frozenset() if code.module_of(kind) == code.MAIN else _CACHES)
 
 
 def _write(walk: Walk, value: Any, kind: Any, shape: Shape) -> None:

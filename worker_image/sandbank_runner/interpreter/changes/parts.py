@@ -19,8 +19,11 @@ from operator import add
 from typing import Any, Final
 
 from sandbank_runner.interpreter.changes import atoms, code, instances, placing
+from sandbank_runner.interpreter.changes.imprints import CannotGlance
+from sandbank_runner.interpreter.changes.library import Library
 from sandbank_runner.interpreter.changes.limits import LARGE
 from sandbank_runner.interpreter.changes.pointers import Pointers
+from sandbank_runner.interpreter.changes.walk import Buffers
 from sandbank_runner.interpreter.reading.kinds import contents_of, identity
 from sandbank_runner.interpreter.sealed import seal
 
@@ -35,10 +38,6 @@ _values = dict.values
 _maxlen_of: Any = deque.__dict__["maxlen"].__get__
 _MISSING: Final = object()
 """Stands for a slot that is empty."""
-
-
-class CannotGlance(Exception):
-    """An object is none whose parts say it all."""
 
 
 def sequences(found: list[Any]) -> tuple[list[Any], list[int]]:
@@ -154,11 +153,12 @@ _IMMUTABLE: Final = frozenset(
 class Kinds:
     """Knows how to look into what, for one glance: classes and modules may go."""
 
-    def __init__(self, session: dict[str, Any]) -> None:
+    def __init__(self, session: dict[str, Any], buffers: Buffers) -> None:
         """``session``: the names of the session."""
         self._session = session
         self._objects: dict[int, tuple[Expansion, Any]] = {}
         self._modules = Modules(session)
+        self._library = Library(buffers)
 
     def how(self, value: Any) -> Expansion | None:
         """Return how to look into an object, None where it never changes. Raises :class:`CannotGlance`."""
@@ -189,15 +189,15 @@ class Kinds:
             return None
         if code.is_class(kind):
             return classes if code.module_of(value) == code.MAIN else None
-        return self._of_instance(kind, key)
-
-    def _of_instance(self, kind: Any, key: int) -> Expansion:
         known = self._objects.get(key)
-        if known is None:
-            if not instances.is_bare(kind):
-                raise CannotGlance
-            known = self._objects[key] = _objects(kind), kind
-        return known[0]
+        if known is not None:
+            return known[0]
+        if not instances.is_bare(kind):
+            found: Expansion | None = self._library.how(value, kind, key)
+            return found
+        how = _objects(kind)
+        self._objects[key] = how, kind
+        return how
 
 
 class Modules:

@@ -7,7 +7,16 @@ import sys
 import types
 from typing import Any, Final
 
-from sandbank_runner.interpreter.changes import arrays, code, containers, foreign, instances, standard, tables
+from sandbank_runner.interpreter.changes import (
+    arrays,
+    code,
+    containers,
+    foreign,
+    instances,
+    numpy_rules,
+    standard,
+    tables,
+)
 from sandbank_runner.interpreter.changes.walk import MUTABLE, PLAIN, SHARED, Entry, Rule
 from sandbank_runner.interpreter.reading.kinds import derives, genuine, identity
 from sandbank_runner.interpreter.sealed import seal
@@ -53,7 +62,7 @@ def entry_of(kind: Any) -> Entry:
 
 def _library_entry(kind: Any) -> Entry | None:
     """Return the rule for a type that we know, or that extends one."""
-    found = arrays.numpy_rule(kind)
+    found = numpy_rules.numpy_rule(kind)
     if found is not None:
         rule, sharing = found
         return (instances.entry_of(kind, rule)[0], sharing) if instances.is_python(kind) else found

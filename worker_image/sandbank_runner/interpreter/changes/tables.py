@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
 
 from sandbank_runner.interpreter.changes import instances
 from sandbank_runner.interpreter.changes.digests import digest
@@ -32,18 +33,35 @@ def pandas_rule(kind: Any) -> Entry | None:
     placement = genuine("pandas._libs.internals", "BlockPlacement")
     if kind is placement:
         return a_placement, PLAIN
-    for module, name, parts in _PARTS:
-        base = genuine(module, name)
-        if base is not None and derives(kind, base):
-            return instances.entry_of(kind, _parts_rule(base, parts))
+    found = parts_of(kind)
+    if found is not None:
+        return instances.entry_of(kind, _parts_rule(found.read), found.skip)
     for name in ("Timestamp", "Timedelta"):
         base = genuine("pandas", name)
         if base is not None and derives(kind, base) and None not in _numbers_of(base):
             return instances.entry_of(kind, _a_moment(base))[0], PLAIN
+    return None
+
+
+class Parts(NamedTuple):
+    """What instances of a class consist of."""
+
+    read: Callable[[Any], list[Any]]
+    """Returns what is not in the dictionary."""
+    skip: frozenset[str] = frozenset()
+    """What in the dictionary is no state."""
+
+
+def parts_of(kind: Any) -> Parts | None:
+    """Return what a table, an index or one of their parts consists of; None for others."""
+    for module, name, parts in _PARTS:
+        base = genuine(module, name)
+        if base is not None and derives(kind, base):
+            return Parts(_reader(base, parts))
     for name in _TABLES:
         base = genuine("pandas", name)
         if base is not None and derives(kind, base):
-            return instances.entry_of(kind, _a_flagged(kind), _NOT_STATE)
+            return Parts(_flags_reader(kind), _NOT_STATE)
     return None
 
 
@@ -52,13 +70,16 @@ def a_placement(walk: Walk, value: Any, kind: Any) -> None:
     walk.tokens.append(digest(contents_of(kind)["as_array"].__get__(value).tobytes()))
 
 
-def _parts_rule(base: Any, names: tuple[str, ...]) -> Rule:
-    descriptors = [contents_of(base)[name] for name in names]
-
+def _parts_rule(read: Callable[[Any], list[Any]]) -> Rule:
     def a_whole(walk: Walk, value: Any, _kind: Any) -> None:
-        walk.push(descriptor.__get__(value) for descriptor in descriptors)
+        walk.push(read(value))
 
     return a_whole
+
+
+def _reader(base: Any, names: tuple[str, ...]) -> Callable[[Any], list[Any]]:
+    readers = [contents_of(base)[name].__get__ for name in names]
+    return lambda value: [read(value) for read in readers]
 
 
 def read_of(kind: Any, name: str) -> Any:
@@ -85,12 +106,12 @@ def _a_moment(base: Any) -> Rule:
     return a_moment
 
 
-def _a_flagged(kind: Any) -> Rule:
+def _flags_reader(kind: Any) -> Callable[[Any], list[Any]]:
     read = instances.dictionary_of(kind)
 
-    def a_table(walk: Walk, value: Any, _kind: Any) -> None:
+    def flags_of(value: Any) -> list[Any]:
         flags = read(value).get("_flags") if read is not None else None
         own = None if flags is None else instances.dictionary_of(type(flags))
-        walk.stack.append(None if own is None else own(flags).get("_allows_duplicate_labels"))
+        return [None if own is None else own(flags).get("_allows_duplicate_labels")]
 
-    return a_table
+    return flags_of

@@ -140,7 +140,7 @@ class Tracker:
             visible = self._visible_names(now)
             before = self._seen
             if only is None:
-                names = visible - self._calm.still(now)
+                names = visible - self._calm.still(now, memory)
                 gone = [name for name in self._gone if name in before and name not in visible]
                 self._gone.clear()
             else:
@@ -189,7 +189,7 @@ class Tracker:
                 self._dear.pop(name, None)
             self._touched.update(changed, gone)
         self._calm.note(quiet, [*changed, *gone])
-        self._calm.settle(now)
+        self._calm.settle(now, around.buffers)
         return _differences([*changed, *gone], before, self._seen)
 
     def _state_of(self, name: str, value: Any, old: State | None, around: Around, last: float) -> State:

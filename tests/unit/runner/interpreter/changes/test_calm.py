@@ -13,7 +13,12 @@ from sandbank_runner.interpreter.changes import tracker as tracker_module
 from sandbank_runner.interpreter.changes.states import state_of
 from sandbank_runner.interpreter.changes.tracker import Tracker
 
-from tests.unit.runner.interpreter.changes.cases import FOUND, NOT_REPORTED
+from tests.unit.runner.interpreter.changes.cases import (
+    FOUND,
+    NOT_REPORTED,
+    NUMERIC_FOUND,
+    NUMERIC_NOT_REPORTED,
+)
 from tests.unit.runner.interpreter.changes.observing import brief, execute, forget, not_compared
 from tests.unit.runner.interpreter.harness import Interpreter
 
@@ -46,6 +51,24 @@ def test_what_changes_after_a_while_is_told(
 def test_what_is_no_change_is_not_told_after_a_while(plain: Interpreter, before: str, code: str) -> None:
     """A glance that finds a difference has the variable walked, which finds none."""
     assert brief(after_a_while(plain, before, code)) == ""
+
+
+@pytest.mark.parametrize(("before", "code", "expected"), NUMERIC_FOUND.values(), ids=NUMERIC_FOUND)
+def test_what_changes_in_arrays_and_tables_after_a_while_is_told(
+    numeric: Interpreter, before: str, code: str, expected: str
+) -> None:
+    """Likewise, of libraries in C."""
+    found = after_a_while(numeric, before, code)
+    assert brief(found) == expected
+    assert not not_compared(found)
+
+
+@pytest.mark.parametrize(("before", "code"), NUMERIC_NOT_REPORTED.values(), ids=NUMERIC_NOT_REPORTED)
+def test_what_is_no_change_of_arrays_and_tables_is_not_told_after_a_while(
+    numeric: Interpreter, before: str, code: str
+) -> None:
+    """Likewise, of libraries in C."""
+    assert brief(after_a_while(numeric, before, code)) == ""
 
 
 SESSION = """
@@ -158,7 +181,7 @@ def test_random_changes_are_found_as_by_walks(seed: int, monkeypatch: pytest.Mon
     """One tracker glances where it can, the other one never; they always agree."""
     world = World(seed)
     glancing, walking = Tracker(world.names), Tracker(world.names)
-    monkeypatch.setattr(walking._calm, "settle", lambda now: None)
+    monkeypatch.setattr(walking._calm, "settle", lambda now, buffers: None)
     glanced = 0
     for turn in range(150):
         for _ in range(world.random.choice([0, 0, 0, 1, 1, 3])):
