@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from sandbank_server.checkpoints.manifest import Manifest
 from sandbank_server.checkpoints.transfer import Taken
+from sandbank_server.errors import CheckpointCorruptError
 from sandbank_server.runners.link import RunnerLink
 from sandbank_server.sessions.life import restoring, saving
 from sandbank_server.sessions.life.transfer import Written
@@ -56,6 +57,8 @@ class SavedStates:
         """So many operations older than now is the copy that the next checkpoints are written of."""
         self.state = 0
         """The sandbox's number of the state that the next checkpoints are written of; 0: it says none."""
+        self.damaged: set[str] = set()
+        """Checkpoints that cannot be loaded."""
         self._world = world
         world.keep_checkpoints()
         patch.setattr(saving, "write_state", self._write)
@@ -86,11 +89,13 @@ class SavedStates:
         ]
         group = {"variables": variables, "pickle": [], "buffers": []}
         manifest = Manifest(groups=[group], python="3.13.5", execution_count=count, operation=as_of)
-        written = Written(Taken(manifest, 0), as_of, count, state=self.state)
+        written = Written(Taken(manifest, 0), as_of, count, stale=self.behind > 0, state=self.state)
         await keep(written)
         return written
 
-    async def _load(self, link: RunnerLink, *_given: object, **_options: object) -> dict[str, object]:
+    async def _load(self, link: RunnerLink, *_given: object, **options: object) -> dict[str, object]:
         self._sandbox_of(link)
         await self.loading.pass_by()
+        if options.get("checkpoint_id") in self.damaged:
+            raise CheckpointCorruptError("a chunk is missing; nothing was changed")
         return {"lost": []}

@@ -223,7 +223,7 @@ class SessionCore:
             self._replaced(learned.replaced)
         if learned.replaced is None or not learned.replaced.recovered:
             unsaved = self._unsaved_loss()
-            if unsaved.operations or unsaved.variables:
+            if unsaved:
                 self._recovered(reason_of(hello.last_replaced.reason), unsaved)
 
     def _unsaved_loss(self) -> Loss:

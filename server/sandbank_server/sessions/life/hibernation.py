@@ -119,12 +119,16 @@ class SessionHibernation(SessionWaking):
         sandbox_id = self.record.sandbox_id
         fields = {"state": _HIBERNATED, "state_detail": _without(lost), "sandbox_id": ""}
         # First: after a kill right now nobody must take the sandbox for this session's, which goes on elsewhere.
-        await self._keeper.save_with(**fields)
-        self._check_alive()
-        if self.operations.link is not link:
-            raise SessionBusyError("the sandbox was lost meanwhile; try again", retry_delay=0.5)
+        try:
+            await self._keeper.save_with(**fields)
+            self._check_alive()
+            if self.operations.link is not link:
+                raise SessionBusyError("the sandbox was lost meanwhile; try again", retry_delay=0.5)
+        except BaseException:
+            self._keeper.stay()
+            raise
         self._hang_up()
-        self._keeper.change(**fields)
+        self._keeper.change_as_saved()
         await self._services.pool.retire(sandbox_id, "its session hibernates")
         self._rest()
 

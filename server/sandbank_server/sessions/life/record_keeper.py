@@ -38,6 +38,8 @@ class RecordKeeper:
         self._open_transaction_id = open_transaction_id
         self._last_active: datetime | None = None
         self._execution_count = record.execution_count
+        self._saved_ahead: dict[str, object] = {}
+        """Fields that the catalog has, or may have, and that are not so yet."""
         self.dirty = False
 
     @property
@@ -100,13 +102,30 @@ class RecordKeeper:
         """Write the record. StoreUnavailableError when that fails; it stays dirty then."""
         self.dirty = False
         try:
-            await self._catalog.put_session(replace(self.record, event_sequence=self._events.sequence))
+            await self._put(self._saved_ahead)
         except StoreUnavailableError:
             self.dirty = True
             raise
 
     async def save_with(self, **fields: object) -> None:
-        """Write the record as it will be with these fields, before it is changed so. StoreUnavailableError."""
+        """Write the record as it will be with these fields, before it is changed so. StoreUnavailableError.
+
+        Whoever saves meanwhile saves them, too. Either :meth:`change_as_saved` or :meth:`stay` comes next.
+        """
+        self._saved_ahead = fields
+        await self._put(fields)
+
+    def change_as_saved(self) -> None:
+        """The record is now what :meth:`save_with` wrote."""
+        fields, self._saved_ahead = self._saved_ahead, {}
+        self.change(**fields)
+
+    def stay(self) -> None:
+        """The record stays as it is: the next tick writes it, since nobody knows what the catalog has."""
+        self._saved_ahead = {}
+        self.dirty = True
+
+    async def _put(self, fields: dict[str, object]) -> None:
         record = replace(self.record, event_sequence=self._events.sequence, **fields)  # type: ignore[arg-type]
         await self._catalog.put_session(record)
 

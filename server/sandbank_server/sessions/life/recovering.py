@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from sandbank.v1 import session_pb2
@@ -55,9 +56,10 @@ class SessionRecovery(SessionRestoring):
     def resume(self, link: RunnerLink | None) -> None:
         """See :class:`SandboxSide`. The log may know of a checkpoint that a kill kept out of the record."""
         log = self.operations.log
+        in_order = self._bring_log_up_to_date()
         newest, known = log.coverage.line[-1:], log.coverage.knows(self.record.latest_checkpoint_id)
         known = known or not self.record.latest_checkpoint_id
-        if newest and known and self.record.generation <= max(log.generation, 1):
+        if newest and known and in_order:
             self._keeper.change(latest_checkpoint_id=newest[0])
         super().resume(link)
 
@@ -190,20 +192,15 @@ class SessionRecovery(SessionRestoring):
         work.recovery.from_checkpoint_id = record.checkpoint_id
         work.recovery.generation = self.record.generation + 1
         loss = work.loss + self._older_loss(record.checkpoint_id) + _not_saved(manifest)
-        self._tell(work, loss)
-        loaded = await self._restore_elsewhere(
-            record,
-            manifest,
-            allow_lost=False,
-            losing=True,
-            last_recovery=work.recovery.SerializeToString(),
-        )
-        report = report_of(manifest, loaded, 0.0)
-        loss += Loss(variables=[each.name for each in report.lost])
-        work.recovery.recomputed[:] = newest_names([each.name for each in report.recomputed])[0]
+
+        def tell(loaded: dict[str, Any]) -> dict[str, object]:
+            report = report_of(manifest, loaded, 0.0)
+            work.recovery.recomputed[:] = newest_names([each.name for each in report.recomputed])[0]
+            self._tell(work, loss + Loss(variables=[each.name for each in report.lost]))
+            return {"last_recovery": work.recovery.SerializeToString()}
+
+        await self._restore_elsewhere(record, manifest, allow_lost=False, losing=True, tell=tell)
         self._recovered_at, self._used_since = self._services.clock.monotonic(), False
-        self._tell(work, loss)
-        self._keeper.change(last_recovery=work.recovery.SerializeToString())
         self.events.publish(recovery=work.recovery)
 
     def _older_loss(self, checkpoint_id: str) -> Loss:
@@ -225,7 +222,7 @@ class SessionRecovery(SessionRestoring):
         loss = work.loss
         if not kept:
             log = self.operations.log
-            lost = log.lose_effects()
+            lost = log.lose_effects(goes_on=True)
             loss += Loss(variables=log.sets_missing_in(""))
             loss = loss + self._loss_of(lost, [*log.gone_with(lost).files, *log.lose_files()])
         work.recovery.from_checkpoint_id = ""

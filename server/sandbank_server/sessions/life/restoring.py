@@ -18,6 +18,7 @@ from sandbank_server.sessions.life.by_policy import SessionSavedByPolicy
 from sandbank_server.sessions.life.sandbox_side import WITHOUT_SANDBOX
 from sandbank_server.sessions.life.transfer import load_state
 from sandbank_server.sessions.log.operation_log import OperationLog
+from sandbank_server.sessions.log.planned_move import PlannedMove
 from sandbank_server.sessions.ports import SessionServices
 from sandbank_server.sessions.recovery.report import report_of
 
@@ -118,11 +119,12 @@ class SessionRestoring(SessionSavedByPolicy):
         *,
         allow_lost: bool,
         losing: bool = False,
-        **fields: object,
+        tell: Callable[[dict[str, Any]], dict[str, object]] = lambda _loaded: {},
     ) -> dict[str, Any]:
         """Restore into a fresh sandbox, which becomes the session's when it has everything.
 
-        ``losing``: nobody asked for that, so effects that are not in the checkpoint are lost.
+        ``losing``: nobody asked for that, so effects that are not in the checkpoint are lost. ``tell`` returns fields
+        of the record that say what was loaded.
         """
         loaded: dict[str, Any] = {}
         template = self.record.template
@@ -138,47 +140,53 @@ class SessionRestoring(SessionSavedByPolicy):
 
         await self._into_fresh_sandbox(
             fill,
-            lambda: self.operations.log.go_back(record.checkpoint_id, record.execution_count, losing=losing),
-            execution_count=record.execution_count,
-            latest_checkpoint_id=record.checkpoint_id,
-            **fields,
+            PlannedMove(
+                self.record.generation + 1, record.checkpoint_id, record.execution_count, losing=losing
+            ),
+            lambda: {
+                "execution_count": record.execution_count,
+                "latest_checkpoint_id": record.checkpoint_id,
+                **tell(loaded),
+            },
         )
         return loaded
 
-    async def _into_fresh_sandbox(self, fill: Fill, note: Callable[[], None], **fields: object) -> None:
+    async def _into_fresh_sandbox(
+        self, fill: Fill, planned: PlannedMove, tell: Callable[[], dict[str, object]]
+    ) -> None:
         """Take a sandbox from the pool, have ``fill(link)`` prepare it, and go on in it: generation + 1.
 
         Whatever fails, the sandbox is given up and the session stays as it was, in the sandbox that it has, if any;
-        when nothing fails, that one is given up. ``note`` tells the log which state the session has then. Raises what
-        pool and ``fill`` raise.
+        when nothing fails, that one is given up. ``planned`` tells the log which state the session has then, ``tell``,
+        called when it has, what is in its record. Raises what pool, log and ``fill`` raise.
         """
         services = self._services
         lease = await services.pool.acquire(self.record.template, self.session_id, services.limits.pool_wait)
         link = await self._assign(lease)
         gone = self.record.has_secret_env and not self._secret_env
-        generation = self.record.generation + 1
         fields = {
             "state": _State.STATE_ACTIVE,
             "state_detail": "secret_env is gone: it is kept nowhere" if gone else "",
             "sandbox_id": lease.sandbox_id,
-            "generation": generation,
+            "generation": planned.generation,
             "execution_count": 0,
             "python_version": version_of(link.hello),
-            **fields,
         }
         try:
             await fill(link)
+            self._check_ended()
+            self.operations.log.plan_move(planned)
             # Before anything can run in it: after a kill right now the sandbox must be known as this session's.
-            await self._keeper.save_with(**fields)
+            await self._keeper.save_with(**{**fields, **tell()})
             self._check_ended()
         except BaseException:
+            self._keeper.stay()
             link.hang_up()
             await services.pool.retire(lease.sandbox_id, "its session could not take it")
             raise
         left = self.record.sandbox_id
-        self._leave(generation)
-        note()
-        self._keeper.change(**fields)
+        self._leave(planned.generation)
+        self._keeper.change_as_saved()
         self._listen_to(link)
         if left:
             await services.pool.retire(left, "its session went on in another one")

@@ -99,9 +99,6 @@ class SandboxSide(SessionCore):
         if link.session_id != self.session_id:
             raise RunnerViolation("serves another session")
         log = self.operations.log
-        if self.record.generation > max(log.generation, 1):  # a kill came between the record and the log
-            self._end_transaction("its sandbox was given up")
-            log.move(self.record.generation)
         current = log.transactions.current
         unclaimed = current if current is not None and current.unclaimed else None
         self._learn(hello)
@@ -113,6 +110,18 @@ class SandboxSide(SessionCore):
         self._tasks.start(self._settle(unsettled, link), "settle")
         if unclaimed is not None and not unclaimed.ended:
             self._tasks.start(self._roll_back(unclaimed, link), "roll back")
+
+    def _bring_log_up_to_date(self) -> bool:
+        """Write what a kill kept out of the log after the record said that the session goes on in another sandbox.
+
+        False where it is not known which state it has there.
+        """
+        record, log = self.record, self.operations.log
+        if record.generation <= max(log.generation, 1):
+            return True
+        self._end_transaction("its sandbox was given up")
+        self._keeper.change(execution_count=record.execution_count)
+        return log.move(record.generation)
 
     def resume(self, link: RunnerLink | None) -> None:
         """Take up what an earlier control plane left; ``link`` leads to its sandbox if that is still there."""
@@ -222,8 +231,8 @@ class SandboxSide(SessionCore):
     def _lose_state(self, checkpoint_id: str = "") -> Loss:
         """Record what goes with the sandbox but for what a checkpoint has; return it, with what was lost untold."""
         log, unsaved = self.operations.log, self._unsaved_loss()
+        lost = log.lose_effects(0, log.covered_by(checkpoint_id), goes_on=bool(unsaved))
         unsaved += Loss(variables=log.sets_missing_in(checkpoint_id))
-        lost = log.lose_effects(0, log.covered_by(checkpoint_id))
         return unsaved + self._loss_of(lost, log.lose_files(checkpoint_id))
 
     def _hang_up(self) -> None:

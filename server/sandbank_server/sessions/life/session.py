@@ -31,6 +31,7 @@ from sandbank_server.sessions.life.background import spawn
 from sandbank_server.sessions.life.hibernation import SessionHibernation
 from sandbank_server.sessions.life.sandbox_side import WITHOUT_SANDBOX
 from sandbank_server.sessions.log.entry import KEPT_EFFECT
+from sandbank_server.sessions.log.planned_move import PlannedMove
 from sandbank_server.sessions.refusals import refusal
 
 _State = session_pb2.Session
@@ -154,7 +155,7 @@ class Session(SessionHibernation):
         async def nothing(_link: RunnerLink) -> None:
             """It is pristine as it comes."""
 
-        await self._into_fresh_sandbox(nothing, self.operations.log.reset)
+        await self._into_fresh_sandbox(nothing, PlannedMove(self.record.generation + 1), dict)
 
     # Ending.
 

@@ -138,7 +138,7 @@ class OperationLog(StateLog):
     def ask_transaction(self, transaction_id: str, *, include_files: bool) -> LoggedTransaction:
         """Record that a transaction is about to be asked for; nothing is asked unless this returns. As dispatch."""
         self._check_room_for_transaction()
-        self._append(_json({"k": "ta", "tx": transaction_id, "b": include_files}) + b"\n")
+        self._plan({"k": "ta", "tx": transaction_id, "b": include_files})
         return self.transactions.ask(transaction_id, include_files=include_files)
 
     def change_transaction(self, transaction: LoggedTransaction, state: int, number: int) -> None:
@@ -224,6 +224,9 @@ class OperationLog(StateLog):
             raise StoreUnavailableError(
                 "the operation log cannot be written; nothing was run", retry_delay=5.0
             ) from error
+
+    def _plan(self, fields: dict[str, object]) -> None:
+        self._append(_json(fields) + b"\n")
 
     def _note(self, fields: dict[str, object]) -> None:
         self._file.note(_json(fields) + b"\n")

@@ -7,7 +7,10 @@ from typing import cast
 from sandbank.v1 import execution_pb2
 
 from sandbank_server.sessions.log.entry import Terms
-from sandbank_server.sessions.log.state import USUAL_TERMS, GoneSets, LogState
+from sandbank_server.sessions.log.planned_move import KIND as PLANNED
+from sandbank_server.sessions.log.planned_move import PlannedMove
+from sandbank_server.sessions.log.set_variables import GoneSets
+from sandbank_server.sessions.log.state import USUAL_TERMS, LogState
 
 _Operation = execution_pb2.Operation
 
@@ -36,10 +39,10 @@ class LogReplay(LogState):
                 raise TypeError("not a list")
             number = _number(fields["n"]) if "n" in fields else None
             sets = GoneSets(_names(fields.get("s")), _names(fields.get("z")))
-            self._take_back(operation_ids, _outcome(fields["oc"]), number, sets)
+            self._take_back(operation_ids, _outcome(fields["oc"]), number, sets, goes_on="a" in fields)
         elif kind == "w":
             self._remove(name)
-        elif kind in ("r", "m", "c", "b"):
+        elif kind in ("r", "m", "c", "b", PLANNED):
             self._replay_state(kind, fields)
         elif kind in ("ta", "t"):
             self._replay_transaction(kind, fields)
@@ -56,11 +59,14 @@ class LogReplay(LogState):
             self._files_from = self._finished
         if kind == "y":
             self.set.forget(self.sets_missing_in(str(fields.get("p", ""))))
-            self.set.last_lost = _names(fields.get("s"))
         self._files.replay(kind, fields)
+        if kind == "y":
+            self._note_loss((), _names(fields.get("l")), _names(fields.get("s")), goes_on=True)
 
     def _replay_state(self, kind: str, fields: dict[str, object]) -> None:
-        if kind == "r":
+        if kind == PLANNED:
+            self.planned = PlannedMove.of_fields(fields)
+        elif kind == "r":
             self._mark_reset()
         elif kind == "m":
             self._move(_number(fields["g"]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sandbank_server.sessions.bell import Bell
@@ -27,6 +27,17 @@ class _Set:
     number: int
     rank: int
     state: int
+
+
+@dataclass(frozen=True, slots=True)
+class GoneSets:
+    """Variables that were set and went with an interpreter: although nobody asked for that, or because somebody did."""
+
+    lost: Sequence[str] = ()
+    taken_back: Sequence[str] = ()
+
+
+NO_SETS = GoneSets()
 
 
 class SetVariables:
@@ -140,8 +151,3 @@ class SetVariables:
     def clear(self) -> None:
         """Forget all: they cannot be lost any more."""
         self.forget(tuple(self._names))
-
-    @property
-    def names(self) -> Collection[str]:
-        """All that are remembered."""
-        return self._names.keys()

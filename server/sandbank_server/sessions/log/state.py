@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
 
 from sandbank.v1 import execution_pb2, transaction_pb2
 
 from sandbank_server.sessions.log.coverage import Coverage
 from sandbank_server.sessions.log.entry import KEPT_EFFECT, LogEntry, Terms
-from sandbank_server.sessions.log.set_variables import UNRANKED, SetVariables
+from sandbank_server.sessions.log.planned_move import PlannedMove
+from sandbank_server.sessions.log.set_variables import NO_SETS, UNRANKED, GoneSets, SetVariables
 from sandbank_server.sessions.log.transaction_ledger import ASKED_FOR, TransactionLedger
 from sandbank_server.sessions.log.uploaded_files import UploadedFiles
 
@@ -19,17 +19,6 @@ USUAL_TERMS = Terms()
 
 End = tuple[str, _Operation.State, _Operation.Outcome]
 """Of an operation: its id, and how it ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class GoneSets:
-    """Variables that were set and went with an interpreter: although nobody asked for that, or because somebody did."""
-
-    lost: Sequence[str] = ()
-    taken_back: Sequence[str] = ()
-
-
-NO_SETS = GoneSets()
 
 
 class LogState:
@@ -43,6 +32,8 @@ class LogState:
         """The number of the newest change of a transaction that is in here."""
         self.generation = 0
         """Whose sandbox counts so; 0 for the first one's."""
+        self.planned: PlannedMove | None = None
+        """Where the session is to go on, as far as the catalog says so."""
         self.last_loss: list[str] = []
         """The operations of the newest loss of state, so that a recovery that was never saved can still be told."""
         self.origin, self.origin_count = "", 0
@@ -251,6 +242,8 @@ class LogState:
         outcome: _Operation.Outcome,
         replacement: int | None,
         sets: GoneSets = NO_SETS,
+        *,
+        goes_on: bool = False,
     ) -> None:
         names = list(operation_ids)
         self.set.forget((*sets.lost, *sets.taken_back))
@@ -261,11 +254,24 @@ class LogState:
         if replacement == 0:
             self.transaction_changes = 0  # the next sandbox counts anew
         if outcome == _Operation.OUTCOME_LOST and replacement is not None:
-            self.last_loss, self._files.last_lost, self.set.last_lost = names, [], list(sets.lost)
+            self._note_loss(names, [], sets.lost, goes_on=goes_on)
+
+    def _note_loss(
+        self, operations: Iterable[str], files: Iterable[str], sets: Iterable[str], *, goes_on: bool
+    ) -> None:
+        """It is the newest loss, or, where that ``goes_on``, part of it: what was not told yet is still to be told."""
+        before: tuple[list[str], list[str], list[str]] = ([], [], [])
+        if goes_on:
+            before = self.last_loss, self._files.last_lost, self.set.last_lost
+        self.last_loss = list(dict.fromkeys((*before[0], *operations)))
+        self._files.last_lost = list(dict.fromkeys((*before[1], *files)))
+        self.set.last_lost = list(dict.fromkeys((*before[2], *sets)))
 
     def _move(self, generation: int) -> None:
         self.generation, self.replacements, self.transaction_changes = generation, 0, 0
         self.set.move()
+        self._note_loss((), (), (), goes_on=False)  # the row that the session moves with tells of all of them
+        self.planned = None
 
     def _mark_reset(self) -> None:
         self.origin, self.origin_count = "", 0

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from sandbank.v1 import execution_pb2, transaction_pb2
 
 from sandbank_server.sessions.log.named_effects import Gone
+from sandbank_server.sessions.log.planned_move import PlannedMove
 from sandbank_server.sessions.log.replay import LogReplay
-from sandbank_server.sessions.log.state import NO_SETS, End, GoneSets
+from sandbank_server.sessions.log.set_variables import NO_SETS, GoneSets
+from sandbank_server.sessions.log.state import End
 from sandbank_server.sessions.recovery.deaths import VARIABLES_BYTES, newest_names
 
 _Operation = execution_pb2.Operation
@@ -24,6 +26,10 @@ class StateLog(LogReplay):
         """Write a line about what has happened."""
 
     @abstractmethod
+    def _plan(self, fields: dict[str, object]) -> None:
+        """Write a line about what is to happen. StoreUnavailableError."""
+
+    @abstractmethod
     def gone_with(self, operation_ids: Sequence[str]) -> Gone:
         """Return the names that go with the effects of operations, oldest first."""
 
@@ -32,16 +38,19 @@ class StateLog(LogReplay):
         replacement: int = 0,
         survivors: frozenset[str] = frozenset(),
         unheard: Iterable[str] = (),
+        *,
+        goes_on: bool = False,
     ) -> list[str]:
         """Record that the session's state is gone, and return the operations whose effects went with it.
 
         Outcomes that promised an effect become LOST, but for those of ``survivors``; those before the last
         :meth:`reset` had theirs ended by the user, and stay. ``replacement`` is the runner's number of the
         replacement of the interpreter that did it, remembered in :attr:`replacements`; 0 where the whole sandbox
-        went. ``unheard``: operations whose end is still to come, and whose effects went too.
+        went. ``unheard``: operations whose end is still to come, and whose effects went too. ``goes_on``: it is part of
+        the loss before, which has not been told yet.
         """
         lost = [name for name in self.kept_effects() if name not in survivors] + list(unheard)
-        self.take_back(lost, _Operation.OUTCOME_LOST, replacement)
+        self.take_back(lost, _Operation.OUTCOME_LOST, replacement, goes_on=goes_on)
         return lost
 
     def take_back(
@@ -50,13 +59,15 @@ class StateLog(LogReplay):
         outcome: _Operation.Outcome,
         replacement: int | None = None,
         sets: GoneSets = NO_SETS,
+        *,
+        goes_on: bool = False,
     ) -> None:
         """Record that the effects of operations are gone, also of some whose end is still to come.
 
         ``outcome``: LOST, ROLLED_BACK where that was asked for, UNKNOWN. ``replacement`` as in :meth:`lose_effects`;
         None: the number that is known stays. ``sets``: variables that were set and went, too.
         """
-        self._take_back(operation_ids, outcome, replacement, sets)
+        self._take_back(operation_ids, outcome, replacement, sets, goes_on=goes_on)
         fields: dict[str, object] = {"k": "o", "oc": outcome, "ops": list(operation_ids)}
         if replacement is not None:
             fields["n"] = replacement
@@ -64,6 +75,8 @@ class StateLog(LogReplay):
             fields["s"] = list(sets.lost)
         if sets.taken_back:
             fields["z"] = list(sets.taken_back)
+        if goes_on:
+            fields["a"] = 1
         self._note(fields)
 
     def reset(self) -> None:
@@ -83,10 +96,27 @@ class StateLog(LogReplay):
         self._go_back(checkpoint_id, execution_count)
         self._note({"k": "b", "cp": checkpoint_id, "n": execution_count})
 
-    def move(self, generation: int) -> None:
-        """Record that the session goes on in another sandbox, which counts its replacements and transactions anew."""
+    def plan_move(self, planned: PlannedMove) -> None:
+        """Record where the session will go on; the catalog's row comes next. StoreUnavailableError."""
+        self._plan(planned.fields())
+        self.planned = planned
+
+    def move(self, generation: int) -> bool:
+        """Record that the session goes on in another sandbox, which counts its replacements and transactions anew.
+
+        Its state there is what :attr:`planned` says; False where that is not known. Begun again after a kill it comes
+        to the same: the last line says that it is done.
+        """
+        planned = self.planned
+        known = planned is not None and planned.generation == generation
+        if planned is not None and known:
+            if planned.checkpoint_id is None:
+                self.reset()
+            else:
+                self.go_back(planned.checkpoint_id, planned.execution_count, losing=planned.losing)
         self._move(generation)
         self._note({"k": "m", "g": generation})
+        return known
 
     def cover(
         self,
@@ -165,13 +195,13 @@ class StateLog(LogReplay):
         """
         sets = self.sets_missing_in(checkpoint_id)
         self.set.forget(sets)
-        self.set.last_lost = list(newest_names(sets, VARIABLES_BYTES)[0])
         writers = self._writers_since(checkpoint_id)
         lost = dict.fromkeys((*self.gone_with(writers).files, *self._files.lose(checkpoint_id)))
-        self._files.last_lost = list(newest_names(list(lost))[0])
+        files, variables = newest_names(list(lost))[0], newest_names(sets, VARIABLES_BYTES)[0]
+        self._note_loss((), files, variables, goes_on=True)
         self._files_from = self._finished
-        fields: dict[str, object] = {"k": "y", "p": checkpoint_id, "l": self._files.last_lost}
-        if self.set.last_lost:
-            fields["s"] = self.set.last_lost
+        fields: dict[str, object] = {"k": "y", "p": checkpoint_id, "l": list(files)}
+        if variables:
+            fields["s"] = list(variables)
         self._note(fields)
         return list(lost)

@@ -60,10 +60,10 @@ class UploadedFiles:
 
     def lose(self, checkpoint_id: str = "") -> list[str]:
         """Forget those that went with their sandbox and are not in the checkpoint; return them."""
-        self.last_lost = self.missing_in(checkpoint_id)
-        for name in self.last_lost:
+        lost = self.missing_in(checkpoint_id)
+        for name in lost:
             del self._numbers[name]
-        return self.last_lost
+        return lost
 
     def go_back(self, checkpoint_id: str) -> None:
         """The workspace is as a checkpoint has it: what came in after it is gone, as somebody wanted or was told."""
@@ -81,6 +81,3 @@ class UploadedFiles:
             self.clear()
         elif kind == "y":
             self.lose(text)
-            told = fields.get("l")
-            if isinstance(told, list):
-                self.last_lost = list(map(str, told))

@@ -16,7 +16,7 @@ from sandbank_server.runners.checks import check_counts, parse_transaction, reas
 from sandbank_server.runners.frames import RunnerViolation
 from sandbank_server.sessions.log.entry import KEPT_EFFECT, LogEntry
 from sandbank_server.sessions.log.operation_log import OperationLog
-from sandbank_server.sessions.log.state import GoneSets
+from sandbank_server.sessions.log.set_variables import GoneSets
 from sandbank_server.sessions.log.transaction_ledger import LoggedTransaction
 
 _Operation = execution_pb2.Operation

@@ -33,6 +33,10 @@ class Loss:
             list(recovery.lost_operation_ids), list(recovery.lost_variables), list(recovery.lost_files)
         )
 
+    def __bool__(self) -> bool:
+        """Whether anything went."""
+        return bool(self.operations or self.variables or self.files or self.more)
+
     def __add__(self, later: Loss) -> Loss:
         """Return both, each name once."""
         return Loss(
