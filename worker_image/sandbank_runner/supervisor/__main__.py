@@ -5,10 +5,14 @@ from __future__ import annotations
 import sys
 import time
 
-from sandbank_runner.supervisor.boot import BootError, boot
-from sandbank_runner.supervisor.config import ConfigError, take_from_environment
-from sandbank_runner.supervisor.ending import EXIT_CONFIG
-from sandbank_runner.supervisor.lean_imports import keep_out
+from sandbank_runner.supervisor import stand_ins
+
+stand_ins.install()  # before whatever imports what they stand in for
+
+from sandbank_runner.supervisor.boot import BootError, boot  # noqa: E402
+from sandbank_runner.supervisor.config import ConfigError, take_from_environment  # noqa: E402
+from sandbank_runner.supervisor.ending import EXIT_CONFIG  # noqa: E402
+from sandbank_runner.supervisor.lean_imports import keep_out  # noqa: E402
 
 
 def main() -> int:

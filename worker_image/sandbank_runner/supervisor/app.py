@@ -18,7 +18,6 @@ from sandbank_runner.supervisor.control import ControlDesk
 from sandbank_runner.supervisor.ending import EXIT_CRASH_LOOP, EXIT_PRELOAD, EXIT_TEMPLATE, End
 from sandbank_runner.supervisor.file_connections import FileConnections
 from sandbank_runner.supervisor.interpreters import CrashLoop, Interpreters
-from sandbank_runner.supervisor.lean_imports import settle
 from sandbank_runner.supervisor.link import PROTOCOL_VERSION, Link
 from sandbank_runner.supervisor.process_death import describe
 from sandbank_runner.supervisor.publisher import EventPublisher
@@ -29,6 +28,7 @@ from sandbank_runner.supervisor.sweep import kill_descendants
 from sandbank_runner.supervisor.template_process import TemplateDied, TemplateProcess
 from sandbank_runner.supervisor.user_processes import UserProcesses, start_time
 from sandbank_runner.supervisor.workspace import Workspace
+from sandbank_runner.template.preload import freeze
 from sandbank_runner.v1.runner_pb2 import Assign, FromRunner, Hello, Pong, ToRunner
 
 PRELOAD_SECONDS = 300.0
@@ -112,7 +112,7 @@ class Supervisor:
                 self._figures["interpreter_ready_ms"] = int((self._loop.time() - begin) * 1000)
                 walls = (*self._missing_walls, *ready.missing_walls, *first.result().missing_walls)
                 self._missing_walls = tuple(dict.fromkeys(walls))
-                settle()
+                freeze()
                 self._link.listen()
                 self.control_closed()
             await keeping

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import sys
 import types
 from importlib.util import find_spec
@@ -20,12 +18,3 @@ def keep_out() -> None:
     if find_spec("google._upb") is not None and find_spec("google._upb._message") is not None:
         # Imported by name only; where there is no compiled code it is what does the work.
         sys.modules.setdefault(_PURE_PYTHON, types.ModuleType(_PURE_PYTHON))
-
-
-def settle() -> None:
-    """Give back what starting has used for a moment, and never look through what it has made again."""
-    gc.collect()
-    gc.freeze()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
-    if trim is not None:
-        trim(0)

@@ -15,6 +15,7 @@ from sandbank_runner.template.environment import SANDBOX_VARIABLE, settle
 from sandbank_runner.template.plan import make_plan
 from sandbank_runner.template.preload import forget_origin, freeze, preload
 from sandbank_runner.template.server import TemplateServer
+from sandbank_runner.template.sharing import keep_shared
 from sandbank_runner.walls import capabilities, process_flags, securebits, users
 from sandbank_runner.walls.descriptors import TEMPLATE_CHANNEL
 
@@ -41,6 +42,7 @@ def main() -> NoReturn:
     import sandbank_runner.interpreter  # noqa: F401 - a fork finds them imported
     from sandbank_runner.interpreter.checkpoints import preloaded
 
+    keep_shared()
     failed, milliseconds = preload(config.preload)
     preloaded.remember()
     freeze()

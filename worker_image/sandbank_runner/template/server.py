@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import platform
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
@@ -41,7 +41,7 @@ class TemplateServer:
             {
                 "type": "ready",
                 "pid": os.getpid(),
-                "python_version": platform.python_version(),
+                "python_version": sys.version.split()[0],
                 "preload_ms": round(preload_ms, 1),
                 "failed": dict(failed),
                 "missing_walls": list(self._origin.plan.missing),

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 
-MACHINE = platform.machine()
+MACHINE = os.uname().machine
 """``x86_64`` and ``aarch64`` are supported; elsewhere numbered calls fail with ENOSYS."""
 
 _LIBRARY = ctypes.PyDLL(None, use_errno=True)

@@ -35,9 +35,11 @@ _runs_not_shared: Any = re.compile(rb"[^\x80]+").finditer
 _PAGEMAP: Final = b"/proc/self/pagemap"
 _READ_PAGES: Final = 1 << 16
 _preadv, _close = os.preadv, os.close
-_entries: Final = memoryview(bytearray(_READ_PAGES * _ENTRY_BYTES))
-"""Where entries are read into: what is allocated while they are read could come to a page that is asked about."""
-_own_memory: Any = mmap.mmap(-1, PAGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+_PRIVATE: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+_entries: Final = memoryview(mmap.mmap(-1, _READ_PAGES * _ENTRY_BYTES, flags=_PRIVATE))
+"""Where entries are read into: what is allocated while they are read could come to a page that is asked about. The
+kernel gives it page by page, as far as it is needed."""
+_own_memory: Any = mmap.mmap(-1, PAGE_BYTES, flags=_PRIVATE)
 """Never unmapped. Made in the template: each interpreter has its own copy, by the first write."""
 _view: Any = (ctypes.c_char * PAGE_BYTES).from_buffer(_own_memory)
 _canary: Final[int] = ctypes.addressof(_view)

@@ -6,6 +6,7 @@ The C library is called with the interpreter lock held: everything here is short
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 from struct import Struct
 from typing import Any
@@ -25,7 +26,8 @@ _getdents: Any = library_function("getdents64")
 _open.argtypes = [ctypes.c_char_p, ctypes.c_int]
 _getdents.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
 _getdents.restype = ctypes.c_ssize_t
-_buffer: Any = ctypes.create_string_buffer(_BLOCK)  # `string_at` would be told
+_memory = mmap.mmap(-1, _BLOCK, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # of which little is ever used
+_buffer: Any = (ctypes.c_char * _BLOCK).from_buffer(_memory)  # `string_at` would be told
 _entry_length = Struct("=H").unpack_from
 _LENGTH_AT, _NAME_AT = 16, 19  # in a directory entry
 
