@@ -57,6 +57,14 @@ class _Waiter:
     def locked(self) -> bool:
         return self._lock.locked()
 
+    def __enter__(
+        self,
+    ) -> bool:  # threading's own lock in a child that the operation forks is made by this too
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
     def _wake(self) -> None:
         if self._lock.locked():
             self._lock.release()

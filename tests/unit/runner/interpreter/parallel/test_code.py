@@ -214,3 +214,16 @@ def test_processor_time_is_that_of_its_thread(beside: Beside) -> None:
     idle = beside.begin("import time\ntime.sleep(0.2)")
     assert beside.finish(busy).header["cpu_seconds"] > 0.1
     assert beside.finish(idle).header["cpu_seconds"] < 0.1
+
+
+def test_a_forked_child_has_nothing_to_complain_of(beside: Beside) -> None:
+    """What the standard library mends in it goes through: nothing is written before it has lost its say."""
+    beside.begin("input()", allow_input=True)
+    assert beside.message().header["type"] == "input_request"
+    done = beside.run(
+        "import os, sys, threading\nheard, mouth = os.pipe()\n"
+        "sys.unraisablehook = lambda told: os.write(mouth, repr(told).encode())\n"
+        "if os.fork() == 0:\n    lock = threading.Condition()\n    with lock: lock.wait(0.001)\n    os._exit(7)\n"
+        "status = os.wait()[1]; os.close(mouth)\nos.waitstatus_to_exitcode(status), os.read(heard, 1000)"
+    )
+    assert done.text == "(7, b'')"
