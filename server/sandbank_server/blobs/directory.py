@@ -31,6 +31,15 @@ class DirectoryBlobs:
         self._incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
         for left in self._incoming.iterdir():
             left.unlink()
+        for directory in (root, root.parent):
+            _sync_directory(directory)
+        self._named: set[Path] = set()
+        """Directories whose own name is known to stay through a power cut."""
+        self._whole: set[Path] = set()
+        """Directories of which that is known of all that was in them when this process first looked: the one before it
+        may have been killed before it synced what it put there."""
+        self._arriving: set[Path] = set()
+        """Files that have their name and may lose it: nobody may count on them yet."""
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
         self._writers = ThreadPoolExecutor(_WRITERS, thread_name_prefix="blob-writes")
 
@@ -55,7 +64,7 @@ class DirectoryBlobs:
     async def present(self, keys: Iterable[str]) -> set[str]:
         """See :class:`BlobStore`."""
         paths = {key: self._path(key) for key in keys}
-        return await self._in_thread(lambda: {key for key, path in paths.items() if path.is_file()})
+        return await self._in_thread(lambda: self._present(paths))
 
     async def delete(self, keys: Iterable[str]) -> None:
         """See :class:`BlobStore`."""
@@ -93,6 +102,8 @@ class DirectoryBlobs:
             self._at_once(_write, [incoming for incoming, _ in written], blobs.values())
             parents = list({path.parent for _, path in written})
             self._make(parents)
+            # Whoever asks whether one is there after it has its name looks here after that, see _present.
+            self._arriving.update(path for _, path in written)
             for incoming, path in written:
                 incoming.replace(path)
             self._at_once(_sync_directory, parents)
@@ -100,6 +111,19 @@ class DirectoryBlobs:
             for incoming, _ in written:
                 incoming.unlink(missing_ok=True)
             raise
+        self._whole.update(parents)
+        self._arriving.difference_update(path for _, path in written)
+
+    def _present(self, paths: Mapping[str, Path]) -> set[str]:
+        """Return those whose file is there to stay; others are to be put again."""
+        there = {key: path for key, path in paths.items() if path.is_file()}
+        there = {key: path for key, path in there.items() if path not in self._arriving}
+        unknown = {path.parent for path in there.values()} - self._whole
+        if unknown:
+            self._make(unknown)
+            self._at_once(_sync_directory, unknown)
+            self._whole.update(unknown)
+        return set(there)
 
     def _at_once(self, work: Callable[..., None], *arguments: Iterable[object]) -> None:
         """Do the work for each; all of it is over when this returns or raises."""
@@ -113,17 +137,18 @@ class DirectoryBlobs:
             job.result()
 
     def _make(self, directories: Iterable[Path]) -> None:
-        """Make directories durably: where names are new, what holds them is synced."""
-        missing = [directory for directory in directories if not directory.is_dir()]
-        if not missing:
+        """Make directories durably: what holds them is synced, also where another thread or process has made them."""
+        new = [each for each in directories if each not in self._named or not each.is_dir()]
+        if not new:
             return
-        holders = {directory.parent for directory in missing}
+        holders = {directory.parent for directory in new}
         self._make(holders - {self._root})
-        for directory in missing:
+        for directory in new:
             with suppress(FileExistsError):
                 directory.mkdir(mode=0o700)
         for holder in holders:
             _sync_directory(holder)
+        self._named.update(new)
 
     def _describe(self, paths: Iterable[str]) -> Iterable[BlobInfo]:
         for path in paths:

@@ -25,7 +25,7 @@ class SqlCheckpoints(Catalog):
 
     _put_checkpoint: Any
 
-    async def _run(self, work: Any) -> Any:
+    async def _run(self, work: Any, *, durable: bool = False) -> Any:
         raise NotImplementedError
 
     async def put_checkpoint(self, record: CheckpointRecord) -> None:
@@ -40,7 +40,7 @@ class SqlCheckpoints(Catalog):
                     f"request id {record.request_id} made another checkpoint", resource=record.request_id
                 ) from None
 
-        await self._run(work)
+        await self._run(work, durable=True)
 
     async def get_checkpoint(self, tenant: str, checkpoint_id: str) -> CheckpointRecord | None:
         """See :class:`Catalog`."""
@@ -66,7 +66,10 @@ class SqlCheckpoints(Catalog):
 
     async def delete_checkpoint(self, tenant: str, checkpoint_id: str) -> None:
         """See :class:`Catalog`."""
-        await self._run(lambda connection: connection.execute(_DROP, {"t": tenant, "i": checkpoint_id}))
+        # Its content goes next: a row that came back would promise what is not there.
+        await self._run(
+            lambda connection: connection.execute(_DROP, {"t": tenant, "i": checkpoint_id}), durable=True
+        )
 
     async def checkpoint_tenants(self) -> list[str]:
         """See :class:`Catalog`."""

@@ -35,6 +35,13 @@ _GET = select(sessions).where(_s.tenant == bindparam("t"), _s.session_id == bind
 _GET_BY_REQUEST = select(sessions).where(_s.tenant == bindparam("t"), _s.request_id == bindparam("r"))
 
 
+def outlives_power(record: SessionRecord) -> bool:
+    """Whether a session has something that a power cut leaves, or is promised that: its row is synced, then."""
+    return bool(record.latest_checkpoint_id) or (
+        record.checkpoint_policy == session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS
+    )
+
+
 class SqlCatalog(SqlCheckpoints):
     """A catalog by URL: ``sqlite:///PATH`` or ``postgresql://…``."""
 
@@ -87,7 +94,7 @@ class SqlCatalog(SqlCheckpoints):
             if record.labels:
                 connection.execute(_PUT_LABEL, label_rows(record))
 
-        await self._run(work)
+        await self._run(work, durable=outlives_power(record))
 
     async def get_session(self, tenant: str, session_id: str) -> SessionRecord | None:
         """See :class:`Catalog`."""
@@ -152,10 +159,10 @@ class SqlCatalog(SqlCheckpoints):
         rows = await self._run(lambda connection: connection.execute(query).mappings().all())
         return [session_record(row) for row in rows]
 
-    async def _run(self, work: Any) -> Any:
+    async def _run(self, work: Any, *, durable: bool = False) -> Any:
         assert self._database is not None, "start() it first"
         try:
-            return await self._database.run(work)
+            return await self._database.run(work, durable=durable)
         except DATABASE_ERRORS as error:
             _log.exception("the catalog failed")
             raise StoreUnavailableError("the catalog cannot be reached") from error
