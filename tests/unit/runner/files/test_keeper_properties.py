@@ -17,7 +17,7 @@ from sandbank_runner.files.changes import ADDED, MODE_CHANGED, MODIFIED, REMOVED
 from sandbank_runner.files.index import take
 from sandbank_runner.files.keeper import Keeper
 
-from tests.unit.runner.files.test_keeper import state
+from tests.unit.runner.files.workspaces import state
 
 NAMES = ("a", "b", "d", "d/a", "d/b", "d/d", "d/d/a", "d/d/b")
 SIZES = (0, 1, 7, 4096, 4097, 70_000)
