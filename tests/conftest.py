@@ -71,6 +71,13 @@ def session(client: Client) -> Iterator[Session]:
 
 
 @pytest.fixture
+def unsaved(client: Client) -> Iterator[Session]:
+    """A fresh session that has those checkpoints only that a test makes."""
+    with client.session(template="slim", checkpoint_policy="none") as made:
+        yield made
+
+
+@pytest.fixture
 def api(server: ServerProcess) -> Iterator[Api]:
     """The bare stubs on :func:`server`."""
     with connected(server.address) as bare:

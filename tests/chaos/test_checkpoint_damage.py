@@ -94,7 +94,7 @@ def test_a_damaged_checkpoint_is_passed_over(
     server: ServerProcess, client: Client, store: Path, kind: str, harm
 ) -> None:
     """The one before it is taken, what came between is listed, the damaged one is named; the next one is whole."""
-    with client.session(template="slim") as session:
+    with client.session(template="slim", checkpoint_policy="none") as session:
         fill = new_fill()
         older, newer, only_newer = two_checkpoints(session, store, kind, fill)
         harm(max(only_newer, key=lambda path: path.stat().st_size))
@@ -123,7 +123,7 @@ def test_a_session_that_sleeps_on_a_damaged_checkpoint_wakes_from_the_one_before
     client: Client, store: Path
 ) -> None:
     """Whichever use wakes it: what came between is listed, the damaged one is named, the next sleep is whole."""
-    with client.session(template="slim") as session:
+    with client.session(template="slim", checkpoint_policy="none") as session:
         session.run("n = 1", operation_id="one", report_changes=True)
         session.files.upload(b"1", "before")
         older = session.checkpoint().checkpoint_id
@@ -154,7 +154,7 @@ def test_with_no_checkpoint_whole_the_session_is_crashed(
     server: ServerProcess, client: Client, store: Path
 ) -> None:
     """Never silently empty: all that it had is listed."""
-    with client.session(template="slim") as session:
+    with client.session(template="slim", checkpoint_policy="none") as session:
         before = files(store, "manifests")
         two_checkpoints(session, store, "chunks", new_fill())
         for path in files(store, "manifests") - before:
@@ -171,7 +171,7 @@ def test_with_no_checkpoint_whole_the_session_is_crashed(
 @pytest.mark.parametrize(("kind", "harm"), [("chunks", Path.unlink), ("manifests", tear)])
 def test_what_is_damaged_is_no_base_for_the_next(client: Client, store: Path, kind: str, harm) -> None:
     """A checkpoint of a session that runs counts changes from the one before; where that is not whole, from nothing."""
-    with client.session(template="slim") as session:
+    with client.session(template="slim", checkpoint_policy="none") as session:
         _, _, only_newer = two_checkpoints(session, store, kind, new_fill())
         for path in only_newer:
             harm(path)

@@ -143,7 +143,7 @@ def test_a_killed_sandbox_ends_its_operations_and_is_replaced(server: ServerProc
     with (
         Client(server.address) as client,
         connected(server.address) as api,
-        client.session(template="slim") as session,
+        client.session(template="slim", checkpoint_policy="none") as session,
     ):
         session.files.upload(b"1", "uploaded.txt")
         session.run("kept = 1", operation_id="earlier")

@@ -72,7 +72,7 @@ def test_an_interpreter_that_dies_takes_only_its_operation_along(
 
 def test_without_snapshots_a_dead_interpreter_costs_what_no_checkpoint_has(client: Client) -> None:
     """Nothing can be woken, so the session goes on from the checkpoint, in another sandbox, and never empty."""
-    with client.session(template="slim", snapshots=False) as session:
+    with client.session(template="slim", snapshots=False, checkpoint_policy="none") as session:
         session.run("kept = [1]", operation_id="kept")
         session.checkpoint()
         session.run("kept.append(2); new = 1", operation_id="lost", report_changes=True)
@@ -86,7 +86,7 @@ def test_without_snapshots_a_dead_interpreter_costs_what_no_checkpoint_has(clien
 
 def test_a_dead_sandbox_costs_exactly_what_is_listed(server: ServerProcess, client: Client) -> None:
     """Operations, variables, files since the checkpoint, and what it could not save; not what came and went."""
-    with client.session(template="slim") as session:
+    with client.session(template="slim", checkpoint_policy="none") as session:
         session.run(
             "a = [1]; b = 2; old = 3; g = (i for i in 'ab')", operation_id="before", report_changes=True
         )
@@ -122,7 +122,7 @@ def test_a_dead_sandbox_costs_exactly_what_is_listed(server: ServerProcess, clie
 
 def test_effects_that_came_back_are_lost_with_the_next_death(server: ServerProcess, client: Client) -> None:
     """Dead twice: what the checkpoint has is there each time; what came between is told each time, and only then."""
-    with client.session(template="slim") as session:
+    with client.session(template="slim", checkpoint_policy="none") as session:
         session.run("n = 1", operation_id="kept", report_changes=True)
         session.checkpoint()
         for number in range(2):
@@ -192,7 +192,7 @@ def test_a_session_that_is_not_to_be_recovered_waits_for_a_restore(
     server: ServerProcess, client: Client
 ) -> None:
     """RECOVERY_POLICY_MANUAL: CRASHED, what no checkpoint has is listed, and Restore brings the rest back."""
-    with client.session(template="slim", recovery_policy="manual") as session:
+    with client.session(template="slim", recovery_policy="manual", checkpoint_policy="none") as session:
         session.run("n = 1", operation_id="kept")
         saved = session.checkpoint()
         session.run("n = 2", operation_id="lost", report_changes=True)
@@ -239,7 +239,7 @@ def test_an_operation_that_never_runs_again_has_run_once(server: ServerProcess, 
 
 def test_a_checkpoint_that_was_deleted_is_no_way_back(server: ServerProcess, client: Client) -> None:
     """The one before it is; what came between is lost, and it is said why."""
-    with client.session(template="slim") as session:
+    with client.session(template="slim", checkpoint_policy="none") as session:
         session.run("n = 1", operation_id="one")
         older = session.checkpoint()
         session.run("n = 2", operation_id="two", report_changes=True)

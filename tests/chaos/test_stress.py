@@ -61,7 +61,10 @@ class Worker:
         """Make the session and get it going."""
         with connected(self._server.address) as api:
             request = session_pb2.CreateSessionRequest(
-                template="slim", snapshot_policy=session_pb2.SnapshotPolicy(history_count=2)
+                template="slim",
+                snapshot_policy=session_pb2.SnapshotPolicy(history_count=2),
+                # With a checkpoint that is newer than its snapshots it would go on in another sandbox.
+                checkpoint_policy=session_pb2.CHECKPOINT_POLICY_NONE,
             )
             session = api.sessions.CreateSession(request).session
             self.session_id = session.session_id

@@ -139,12 +139,12 @@ def test_an_interpreter_that_died_unheard_took_its_transaction_along(
 
 
 @pytest.mark.parametrize("first", ["sandbox", "control plane"])
-def test_a_killed_sandbox_rolls_its_transaction_back(
-    server: ServerProcess, session_id: str, first: str
-) -> None:
+def test_a_killed_sandbox_rolls_its_transaction_back(server: ServerProcess, first: str) -> None:
     """Whoever dies first: members ROLLED_BACK, what was committed before LOST, and nothing runs again."""
     with Client(server.address) as client:
-        session = client.attach(session_id)
+        session = client.session(template="slim", checkpoint_policy="none")
+        session_id = session.session_id
+        session.run("x = 1", operation_id="before")
         committed = session.transaction()
         committed.run("x = 2", operation_id="in-the-first")
         committed.commit()

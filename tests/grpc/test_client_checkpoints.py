@@ -12,8 +12,9 @@ from sandbank.v1 import checkpoint_pb2, session_pb2
 from tests.server_process import SANDBANK, ServerProcess
 
 
-def test_a_state_is_saved_and_brought_back(client: Client, session: Session) -> None:
+def test_a_state_is_saved_and_brought_back(client: Client, unsaved: Session) -> None:
     """Also in a fork; what was deleted is not found."""
+    session = unsaved
     session.run("a = [1]; b = a; lost = (n for n in ())")
     saved = session.checkpoint(labels={"kind": "test"}, verify=True)
     assert saved.verified
@@ -37,7 +38,10 @@ def test_a_state_is_saved_and_brought_back(client: Client, session: Session) -> 
 
 async def test_the_async_client_does_the_same(server: ServerProcess) -> None:
     """Save, restore, fork, list."""
-    async with AsyncClient(server.address) as client, client.session(template="slim") as session:
+    async with (
+        AsyncClient(server.address) as client,
+        client.session(template="slim", checkpoint_policy="none") as session,
+    ):
         await session.run("a = 1")
         saved = await session.checkpoint()
         await session.run("a = 2")
@@ -67,8 +71,9 @@ async def test_a_session_of_the_async_client_sleeps_and_wakes(server: ServerProc
         assert (await session.run("a")).value == 1
 
 
-def test_the_command_line_makes_compares_and_deletes(server: ServerProcess, session: Session) -> None:
+def test_the_command_line_makes_compares_and_deletes(server: ServerProcess, unsaved: Session) -> None:
     """Each command as a program sees it."""
+    session = unsaved
 
     def sandbank(*arguments: str) -> str:
         command = [SANDBANK, *arguments, "--address", server.address]

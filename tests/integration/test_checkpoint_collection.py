@@ -38,7 +38,11 @@ def collect(directory: Path) -> dict[str, int]:
 def test_what_deleted_checkpoints_had_is_removed_with_and_without_a_server(tmp_path: Path) -> None:
     """Young content stays, and what another checkpoint shares; what is left is still a whole state."""
     process = ServerProcess("local", tmp_path, ("--min-ready", "slim=1,data=0"))
-    with serving(process), Client(process.address) as client, client.session(template="slim") as session:
+    with (
+        serving(process),
+        Client(process.address) as client,
+        client.session(template="slim", checkpoint_policy="none") as session,
+    ):
         session.run("import os; kept = os.urandom(3_000_000)")
         first = session.checkpoint()
         session.run("gone = os.urandom(3_000_000)")

@@ -43,8 +43,8 @@ EXPECTED = "[True, True, True, True, 1, 1, True, 1, 1, False, 'kept', 'hello', 3
 
 @pytest.fixture
 def session_id(api: Api) -> Iterator[str]:
-    """A fresh session."""
-    made = create(api)
+    """A fresh session that has those checkpoints only that a test makes."""
+    made = create(api, checkpoint_policy=session_pb2.CHECKPOINT_POLICY_NONE)
     yield made
     api.sessions.DeleteSession(session_pb2.DeleteSessionRequest(session_id=made))
 
@@ -187,7 +187,7 @@ def test_a_second_checkpoint_costs_what_has_changed(api: Api, session_id: str) -
 
 def test_a_killed_sandbox_costs_what_came_after_the_checkpoint(server: ServerProcess, api: Api) -> None:
     """The session goes on in another, generation + 1; what was lost is listed, and nothing else."""
-    session_id = create(api)
+    session_id = create(api, checkpoint_policy=session_pb2.CHECKPOINT_POLICY_NONE)
     kept = run(api, session_id, PROGRAM)
     saved = save(api, session_id)
     lost = run(api, session_id, "counter = 50")

@@ -234,7 +234,7 @@ def test_arrays_and_tables_are_described(client: Client, api: Api, server: Serve
 
 def test_a_crashed_session_cannot_be_read(client: Client, api: Api, server: ServerProcess) -> None:
     """SESSION_CRASHED, and after its end SESSION_TERMINATED."""
-    with client.session(template="slim") as session:
+    with client.session(template="slim", checkpoint_policy="none") as session:
         session.run("n = 1")
         kill_sandbox(server, session.refresh().sandbox_id)
         give_up = time.monotonic() + 30

@@ -148,7 +148,7 @@ class Checkpoints(BaseModel):
     )
     s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="The key's secret.")
     default_policy: Literal["none", "on_idle", "after_change", "synchronous"] = Field(
-        default="none", description="When the state of a session is saved that does not say."
+        default="after_change", description="When the state of a session is saved that does not say."
     )
     keep_automatic: Count = Field(
         default=2, description="Checkpoints of a session kept of those that its policy made, the newest."

@@ -136,11 +136,15 @@ class SessionSavedByPolicy(SessionSaving):
 
     async def _make_durable(self, operation_id: str) -> None:
         """Have a checkpoint made that has an operation's effects, if no other has them by now; tell its end then."""
+
+        def untold() -> bool:
+            return operation_id in self.operations.held
+
         warning = None
         try:
             for _ in range(_TRIES):
-                await self._checkpoint("", {}, verify=False, automatic=True, unless_told=operation_id)
-                if operation_id not in self.operations.held:
+                await self._checkpoint("", {}, verify=False, automatic=True, needed=untold)
+                if not untold():
                     break
             else:  # it is written of a copy from before the operation, again and again
                 warning = _not_durable("there was no copy of the state to write")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -72,7 +72,14 @@ class SessionSaving(SessionUse):
     # Saving.
 
     async def _save_automatically(self) -> None:
-        await self._checkpoint("", {}, verify=False, automatic=True, patience=_PATIENCE_SECONDS)
+        await self._checkpoint(
+            "",
+            {},
+            verify=False,
+            automatic=True,
+            needed=lambda: self._autosave.unsaved,
+            patience=_PATIENCE_SECONDS,
+        )
         await self._thin_out()
 
     async def _thin_out(self) -> None:
@@ -104,12 +111,12 @@ class SessionSaving(SessionUse):
         *,
         verify: bool,
         automatic: bool,
-        unless_told: str = "",
+        needed: Callable[[], bool] = lambda: True,
         patience: float = 0.0,
     ) -> CheckpointRecord | None:
-        """As :meth:`checkpoint`; ``unless_told``: none, where the end of that operation is told by now."""
+        """As :meth:`checkpoint`; none, where it is no longer ``needed`` when its turn has come."""
         async with self._checkpointing:
-            if unless_told and unless_told not in self.operations.held:
+            if not needed():
                 return None
             made = await self._made_before(request_id)
             if made is not None:
