@@ -56,12 +56,17 @@ class NamedEffects:
     @classmethod
     def of_operation(cls, operation: execution_pb2.Operation) -> NamedEffects:
         """Return what a Finished tells; it came from a sandbox, so it is bounded here."""
+        if not (operation.changes or operation.files_changed or operation.changes_truncated):
+            return _NOTHING
         room = [NAMES_BYTES]
         variables = [_VARIABLE_MARKS.get(each.kind, _MODIFIED) + each.name for each in operation.changes]
         files = [_FILE_MARKS.get(each.kind, _MODIFIED) + each.path for each in operation.files_changed]
         kept_variables, kept_files = _bounded(variables, room), _bounded(files, room)
         left_out = len(variables) + len(files) - len(kept_variables) - len(kept_files)
         return cls(kept_variables, kept_files, bool(left_out) or operation.changes_truncated)
+
+
+_NOTHING: Final = NamedEffects()
 
 
 @dataclass(frozen=True, slots=True)
