@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -16,6 +15,7 @@ import structlog
 import zstandard
 
 from sandbank_server.blobs.base import BlobNotFoundError, BlobStore, BlobStoreError
+from sandbank_server.checkpoints.claims import Claims
 from sandbank_server.errors import CheckpointCorruptError, StoreUnavailableError
 
 CHUNK_BYTES: Final = 1 << 20
@@ -51,46 +51,40 @@ class ChunkStore:
 
     def __init__(self, blobs: BlobStore) -> None:
         self._blobs = blobs
-        self._asked: dict[str, float] = {}
-        """When somebody last asked for chunks: a checkpoint that is being written counts on them, or brings them."""
-        self._dropping: frozenset[str] = frozenset()
-        self._dropped = asyncio.Event()
+        self.claims = Claims()
 
     async def lacking(self, tenant: str, names: Sequence[str]) -> list[str]:
         """Return the names whose chunks are not there, each once, in order. The others stay for an hour at least."""
         wanted = list(dict.fromkeys(names))
         keys = [_key(tenant, name) for name in wanted]
-        self._asked.update(dict.fromkeys(keys, time.monotonic()))
-        while not self._dropping.isdisjoint(keys):
-            await self._dropped.wait()
+        self.claims.claim(keys)
+        await self.claims.settled(keys)
         try:
-            there = await self._blobs.present(_key(tenant, name) for name in wanted)
+            there = await self._blobs.present(keys)
         except BlobStoreError as error:
             raise _unavailable() from error
         return [name for name in wanted if _key(tenant, name) not in there]
 
-    async def drop(self, keys: Sequence[str], unless_asked_seconds: float) -> list[str]:
-        """Remove blobs that no checkpoint refers to, but for those that were asked for of late; return which went.
+    def claim(self, tenant: str, names: Iterable[str]) -> None:
+        """Say that they are about to be read: for an hour they stay, also where their checkpoint is deleted."""
+        self.claims.claim(_key(tenant, name) for name in names)
 
-        One call at a time. Raises BlobStoreError.
+    async def drop(self, keys: Sequence[str], unless_claimed_seconds: float) -> list[str]:
+        """Remove blobs that no checkpoint refers to, but for those claimed of late; return which went. BlobStoreError.
+
+        Goes through, once begun, also when the caller is cancelled; who claims one of them meanwhile sees it gone.
         """
-        since = time.monotonic() - unless_asked_seconds
-        self._asked = {key: when for key, when in self._asked.items() if when > since}
-        gone = [key for key in keys if key not in self._asked]
-        self._dropping = frozenset(gone)
-        self._dropped.clear()
-        try:
-            await self._blobs.delete(gone)
-        finally:
-            self._dropping = frozenset()
-            self._dropped.set()
+        gone = self.claims.unclaimed(keys, unless_claimed_seconds)
+        if gone:
+            await self.claims.at_once(gone, lambda: self._blobs.delete(gone))
         return gone
 
     async def put(self, tenant: str, chunks: Mapping[str, bytes]) -> int:
         """Keep chunks, durably; return the bytes that they take. :class:`WrongChunkError`."""
         packed = await asyncio.to_thread(_pack_all, chunks)
+        blobs = {_key(tenant, name): data for name, data in packed.items()}
         try:
-            await self._blobs.put({_key(tenant, name): data for name, data in packed.items()})
+            await self.claims.alone(blobs, lambda: self._blobs.put(blobs))
         except BlobStoreError as error:
             raise _unavailable() from error
         return sum(map(len, packed.values()))
@@ -103,9 +97,13 @@ class ChunkStore:
         try:
             return await self._read(tenant, name)
         except _Damaged:
-            pass
+            key = _key(tenant, name)
+            # A disk may err once; or somebody has brought it anew by now, and what is whole must stay.
+            return await self.claims.alone([key], lambda: self._read_or_remove(tenant, name))
+
+    async def _read_or_remove(self, tenant: str, name: str) -> bytes:
         try:
-            return await self._read(tenant, name)  # a disk may err once
+            return await self._read(tenant, name)
         except _Damaged as error:
             _log.error("a damaged chunk is removed", tenant=tenant, chunk=name)
             with contextlib.suppress(BlobStoreError):

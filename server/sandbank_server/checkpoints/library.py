@@ -42,14 +42,20 @@ class CheckpointLibrary:
         self._catalog = catalog
         self._clock = clock
         self._collecting = asyncio.Lock()
+        self._going: set[tuple[str, str]] = set()
+        """Checkpoints that are being deleted because nobody needs them."""
         self.needed: Callable[[str], Iterable[str]] = lambda _tenant: ()
-        """Names the checkpoints that a tenant's sessions would be brought back from, should they need to be."""
+        """Names the checkpoints that a tenant's sessions would be brought back from, or just are."""
 
     async def keep(self, record: CheckpointRecord, manifest: Manifest) -> None:
         """Make a checkpoint durable, whose chunks are. RequestIdReusedError."""
         packed = await asyncio.to_thread(manifest.pack)
+        key = _key(record.tenant, record.checkpoint_id)
+        self.chunks.claims.claim(
+            [key]
+        )  # until its row is there only this says that it is needed, whatever the clocks
         try:
-            await self._blobs.put({_key(record.tenant, record.checkpoint_id): packed})
+            await self._blobs.put({key: packed})
         except BlobStoreError as error:
             raise _unavailable() from error
         await self._catalog.put_checkpoint(record)
@@ -60,9 +66,10 @@ class CheckpointLibrary:
 
     async def get(self, tenant: str, checkpoint_id: str) -> CheckpointRecord:
         """Return a checkpoint. :class:`CheckpointNotFoundError`."""
-        record = await self._catalog.get_checkpoint(tenant, checkpoint_id)
+        going = (tenant, checkpoint_id) in self._going
+        record = None if going else await self._catalog.get_checkpoint(tenant, checkpoint_id)
         if record is None:
-            raise CheckpointNotFoundError(f"there is no checkpoint {checkpoint_id}", resource=checkpoint_id)
+            raise _not_found(checkpoint_id)
         return record
 
     async def made_by(self, tenant: str, request_id: str) -> CheckpointRecord | None:
@@ -93,7 +100,8 @@ class CheckpointLibrary:
 
     async def delete(self, tenant: str, checkpoint_id: str) -> None:
         """Forget a checkpoint; its chunks go with a later collection. :class:`CheckpointNotFoundError`."""
-        await self.get(tenant, checkpoint_id)
+        if await self._catalog.get_checkpoint(tenant, checkpoint_id) is None:
+            raise _not_found(checkpoint_id)
         await self._catalog.delete_checkpoint(tenant, checkpoint_id)
         try:
             await self._blobs.delete([_key(tenant, checkpoint_id)])
@@ -103,36 +111,51 @@ class CheckpointLibrary:
     async def thin_out(self, tenant: str, session_id: str, keep: int) -> None:
         """Delete a session's automatic checkpoints but the newest ``keep``; those that a client made stay.
 
-        So do those that some session would be brought back from.
+        So do those that some session would be brought back from, or is just being brought back from.
         """
         automatic = [record for record in await self.list(tenant, session_id, _PAGE) if record.automatic]
-        if len(automatic) > keep:
-            needed = set(self.needed(tenant))
-            for record in automatic[keep:]:
-                if record.checkpoint_id not in needed:
-                    await self.delete(tenant, record.checkpoint_id)
+        for record in automatic[keep:]:
+            name = tenant, record.checkpoint_id
+            if record.checkpoint_id not in self.needed(tenant):
+                self._going.add(
+                    name
+                )  # in the same breath: who needs it from now on does not find it any more
+                try:
+                    await self.delete(*name)
+                except CheckpointNotFoundError:
+                    continue  # by somebody else, meanwhile
+                finally:
+                    self._going.discard(name)
 
     async def collect(self, grace_seconds: float = GRACE_SECONDS) -> Collected:
         """Remove what no checkpoint refers to, of all tenants, if it is older than the grace.
 
-        A manifest that cannot be read keeps every chunk of its tenant: nothing is removed on a guess.
+        A manifest that cannot be read keeps every chunk of its tenant: nothing is removed on a guess. It is raised once
+        the other tenants are done with.
         """
         async with self._collecting:
             total = Collected()
+            damaged: CheckpointCorruptError | None = None
             for tenant in await self._catalog.checkpoint_tenants():
-                part = await self._collect_tenant(tenant, grace_seconds)
+                try:
+                    part = await self._collect_tenant(tenant, grace_seconds)
+                except CheckpointCorruptError as error:
+                    damaged = error
+                    continue
                 total = Collected(
                     total.manifests + part.manifests,
                     total.chunks + part.chunks,
                     total.freed_bytes + part.freed_bytes,
                 )
+            if damaged is not None:
+                raise damaged
             return total
 
     async def _collect_tenant(self, tenant: str, grace_seconds: float) -> Collected:
         before = self._clock.now().timestamp() - grace_seconds
         try:
-            # Chunks are listed before rows are read: a checkpoint that is finished meanwhile has its row by then,
-            # or is younger than the grace.
+            # Blobs are listed before rows are read: a checkpoint that is finished meanwhile has its row by then. Of one
+            # that is not, its chunks and its manifest are claimed.
             chunks = [info async for info in self._blobs.list(f"{tenant}/chunks") if info.modified < before]
             manifests = [
                 info async for info in self._blobs.list(f"{tenant}/manifests") if info.modified < before
@@ -145,22 +168,35 @@ class CheckpointLibrary:
             stray = [info for info in manifests if info.key not in known]
             used: set[str] = set()
             for record in known.values():
-                used.update(name for name, _ in (await self.manifest(record)).chunks())
+                used.update(await self._chunks_of(record))
             unused = [info for info in chunks if info.key.rpartition("/")[2] not in used]
-            await self._blobs.delete([info.key for info in stray])
             gone: set[str] = set()
-            for first in range(0, len(unused), _DELETE_AT_ONCE):
-                keys = [info.key for info in unused[first : first + _DELETE_AT_ONCE]]
-                # One that is unused may be counted on by a checkpoint that is being written.
-                gone.update(await self.chunks.drop(keys, grace_seconds))
+            for found in (stray, unused):
+                for first in range(0, len(found), _DELETE_AT_ONCE):
+                    keys = [info.key for info in found[first : first + _DELETE_AT_ONCE]]
+                    gone.update(await self.chunks.drop(keys, grace_seconds))
         except BlobStoreError as error:
             raise _unavailable() from error
-        freed = [*stray, *(info for info in unused if info.key in gone)]
-        return Collected(len(stray), len(gone), sum(info.size_bytes for info in freed))
+        freed = sum(info.size_bytes for info in (*stray, *unused) if info.key in gone)
+        removed = [info for info in unused if info.key in gone]
+        return Collected(len(gone) - len(removed), len(removed), freed)
+
+    async def _chunks_of(self, record: CheckpointRecord) -> Iterable[str]:
+        """Return what a checkpoint needs: nothing, where it was deleted meanwhile."""
+        try:
+            return {name for name, _ in (await self.manifest(record)).chunks()}
+        except CheckpointCorruptError:
+            if await self._catalog.get_checkpoint(record.tenant, record.checkpoint_id) is None:
+                return ()
+            raise
 
 
 def _key(tenant: str, checkpoint_id: str) -> str:
     return f"{tenant}/manifests/{checkpoint_id}"
+
+
+def _not_found(checkpoint_id: str) -> CheckpointNotFoundError:
+    return CheckpointNotFoundError(f"there is no checkpoint {checkpoint_id}", resource=checkpoint_id)
 
 
 def _unavailable() -> StoreUnavailableError:

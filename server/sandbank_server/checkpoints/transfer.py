@@ -227,6 +227,7 @@ async def hand_out(
     checkpoint_id: str = "",
 ) -> dict[str, Any]:
     """Talk to a loader until it has everything; return its ``loaded``. :class:`LoadRefused`."""
+    store.claim(tenant, (name for name, _ in manifest.chunks(with_files=not verify)))
     await stream.header("loader")
     await stream.send_header(
         {

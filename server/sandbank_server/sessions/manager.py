@@ -168,9 +168,10 @@ class SessionManager(SessionOperations, SessionUpkeep):
 
     def _needed_checkpoints(self, tenant: str) -> list[str]:
         return [
-            session.record.latest_checkpoint_id
+            checkpoint_id
             for session in self._sessions.values()
             if session.record.tenant == tenant and not session.ended
+            for checkpoint_id in session.needed_checkpoints
         ]
 
     async def wake_from(self, tenant: str, checkpoint_id: str) -> None:

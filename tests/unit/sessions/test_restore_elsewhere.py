@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from sandbank.v1 import execution_pb2, session_pb2
 from sandbank_server.errors import (
     CheckpointIncompatibleError,
+    CheckpointNotFoundError,
     SessionBusyError,
     StoreUnavailableError,
     TooLargeError,
@@ -122,3 +124,28 @@ async def test_a_session_that_is_made_of_a_checkpoint_that_is_too_large_is_not_m
         await made.create(from_checkpoint_id=checkpoint_id)
     assert states.loading.count == 1
     assert sorted(made.pool.states.values()) == ["confirmed", "retired"]
+
+
+async def test_what_a_session_is_just_being_brought_back_from_is_not_thinned_out(
+    made: World, states: SavedStates
+) -> None:
+    """It is nobody's newest yet; when the restore has failed nobody needs it any more."""
+    session, older = await with_checkpoint(made)
+    await session.checkpoint("", {}, verify=False, automatic=True)
+    other = await made.create()
+    library = made.library
+    assert library is not None
+    old = await library.get(TENANT, older)
+    await library.update(replace(old, automatic=True))
+    states.loading.close()
+    restoring = asyncio.ensure_future(other.restore(older, allow_lost=False))
+    await states.loading.reached.wait()
+    await library.thin_out(TENANT, session.session_id, keep=1)
+    states.loading.errors = [SessionBusyError("gone")]
+    states.loading.gate.set()
+    with pytest.raises(SessionBusyError):
+        await restoring
+    assert (await library.get(TENANT, older)).checkpoint_id == older
+    await library.thin_out(TENANT, session.session_id, keep=1)
+    with pytest.raises(CheckpointNotFoundError):
+        await library.get(TENANT, older)

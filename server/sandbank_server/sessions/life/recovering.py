@@ -180,11 +180,11 @@ class SessionRecovery(SessionRestoring):
         if newest not in work.unusable:
             work.checkpoint_id = newest
             return await self._library.get(tenant, newest)
-        there = {each.checkpoint_id: each for each in await self._library.of_session(tenant, self.session_id)}
+        there = {each.checkpoint_id for each in await self._library.of_session(tenant, self.session_id)}
         for each in log.coverage.before(newest):
             if each in there and each not in work.unusable:
-                work.checkpoint_id = each
-                return there[each]
+                work.checkpoint_id = self._coming_from = each
+                return await self._library.get(tenant, each)
         return None
 
     async def _recover_once(self, work: Recovering, record: CheckpointRecord) -> None:

@@ -42,6 +42,13 @@ class SessionRestoring(SessionSavedByPolicy):
         super().__init__(record, services, log, secret_env)
         self.restore_report: checkpoint_pb2.RestoreReport | None = None
         """Of a session that was made from a checkpoint: what came back."""
+        self._coming_from = ""
+        """While it is changed: the checkpoint that it is brought back from."""
+
+    @property
+    def needed_checkpoints(self) -> tuple[str, str]:
+        """What it would be brought back from, and, while that is done, what it is brought back from; may be empty."""
+        return self.record.latest_checkpoint_id, self._coming_from if self._changing.locked() else ""
 
     async def restore(
         self, checkpoint_id: str, *, allow_lost: bool, pristine: bool = False
@@ -63,6 +70,7 @@ class SessionRestoring(SessionSavedByPolicy):
         self, checkpoint_id: str, *, allow_lost: bool, pristine: bool
     ) -> checkpoint_pb2.RestoreReport:
         async with self._changing, self._checkpointing:
+            self._coming_from = checkpoint_id  # before it is looked for: it is there and stays, or is not found
             record = await self._library.get(self.record.tenant, checkpoint_id)
             manifest = await self._library.manifest(record)
             if self.operations.live:
