@@ -76,10 +76,14 @@ class SessionSavedByPolicy(SessionSaving):
 
         Under SYNCHRONOUS it returns once that is durable, and raises what :meth:`checkpoint` raises; the change stays.
         """
-        if self._synchronous:
-            await self.checkpoint("", {}, verify=False, automatic=True)
-        else:
+        if not self._synchronous:
             self.state_changed()
+            return
+        for _ in range(_TRIES):
+            saved = await self.checkpoint("", {}, verify=False, automatic=True)
+            if self.operations.log.coverage.knows(saved.checkpoint_id):
+                return
+        raise StoreUnavailableError("the state changed under each checkpoint that was made", retry_delay=1.0)
 
     async def variable_set(
         self, name: str, result: runner_pb2.StateResult, transaction_id: str, served_by: tuple[str, int]
@@ -128,11 +132,22 @@ class SessionSavedByPolicy(SessionSaving):
         return ended
 
     def _hold_back(self, operation: execution_pb2.Operation) -> bool:
-        """Under SYNCHRONOUS: what changed the state is said to have finished once it is durable."""
-        if operation.outcome not in KEPT_EFFECT:
-            return False
-        self._tasks.start(self._make_durable(operation.operation_id), "make durable")
+        """Under SYNCHRONOUS: an operation is said to have finished once that, and what it changed, is durable."""
+        kept = operation.outcome in KEPT_EFFECT
+        make_durable = self._make_durable if kept else self._make_end_durable
+        self._tasks.start(make_durable(operation.operation_id), "make durable")
         return True
+
+    async def _make_end_durable(self, operation_id: str) -> None:
+        """Nothing is left of what it did, or its transaction has it: a line in the log is all."""
+        log, warning = self.operations.log, None
+        if operation_id in self.operations.held:
+            log.note_end(*self.operations.held.end_of(operation_id))
+            try:
+                await log.sync()
+            except DomainError as error:
+                warning = _not_durable(error.message)
+        self.operations.release(operation_id, "", warning)
 
     async def _make_durable(self, operation_id: str) -> None:
         """Have a checkpoint made that has an operation's effects, if no other has them by now; tell its end then."""

@@ -40,6 +40,8 @@ class RecordKeeper:
         self._execution_count = record.execution_count
         self._saved_ahead: dict[str, object] = {}
         """Fields that the catalog has, or may have, and that are not so yet."""
+        self._withheld: dict[str, object] = {}
+        """Fields as the catalog is to go on having them."""
         self.dirty = False
 
     @property
@@ -102,10 +104,18 @@ class RecordKeeper:
         """Write the record. StoreUnavailableError when that fails; it stays dirty then."""
         self.dirty = False
         try:
-            await self._put(self._saved_ahead)
+            await self._put({**self._withheld, **self._saved_ahead})
         except StoreUnavailableError:
             self.dirty = True
             raise
+
+    def withhold(self, **fields: object) -> None:
+        """Keep fields in the catalog as they are, until :meth:`catch_up`."""
+        self._withheld = {**fields, **self._withheld}
+
+    def catch_up(self) -> None:
+        """Withhold nothing from the next save on."""
+        self._withheld = {}
 
     async def save_with(self, **fields: object) -> None:
         """Write the record as it will be with these fields, before it is changed so. StoreUnavailableError.
@@ -118,6 +128,7 @@ class RecordKeeper:
     def change_as_saved(self) -> None:
         """The record is now what :meth:`save_with` wrote."""
         fields, self._saved_ahead = self._saved_ahead, {}
+        self._withheld = {}
         self.change(**fields)
 
     def stay(self) -> None:

@@ -184,6 +184,7 @@ class SessionRestoring(SessionSavedByPolicy):
             await fill(link)
             self._check_ended()
             self.operations.log.plan_move(planned)
+            await self.operations.log.sync()
             # Before anything can run in it: after a kill right now the sandbox must be known as this session's.
             await self._keeper.save_with(**{**fields, **tell()})
             self._check_ended()

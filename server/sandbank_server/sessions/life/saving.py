@@ -154,7 +154,8 @@ class SessionSaving(SessionUse):
         began = services.clock.monotonic()
         uploads, sets = self.operations.log.newest_upload, self.operations.log.newest_set
         changes = self._autosave.changes
-        written_in = self.served_by
+        written_in, log = self.served_by, self.operations.log
+        before = log.resets, log.replacements
         kept: list[CheckpointRecord] = []
 
         async def keep(written: Written) -> None:
@@ -177,7 +178,10 @@ class SessionSaving(SessionUse):
             )
             await self._library.keep(record, manifest)
             kept.append(record)
-            if self.served_by == written_in:
+            # It may have been left behind since it was written: reset, rewound, or gone with an interpreter.
+            unknown = not written.state and (log.resets, log.replacements) != before
+            left = unknown or log.resets != before[0] or log.set.is_left_out(written.state)
+            if self.served_by == written_in and not left:
                 await self._take_note(record, written, uploads, 0 if written.stale else sets)
                 if not written.stale:
                     self._autosave.saved(changes)
@@ -204,7 +208,11 @@ class SessionSaving(SessionUse):
         operations.log.cover(
             as_of, record.checkpoint_id, uploads=uploads, sets=sets, sandbox_state=written.state, ends=ends
         )
+        # A power cut must not leave a row whose checkpoint has effects of operations that the log does not know.
+        self._keeper.withhold(latest_checkpoint_id=self.record.latest_checkpoint_id)
         self._keeper.change(latest_checkpoint_id=record.checkpoint_id)
+        await operations.log.sync()
+        self._keeper.catch_up()
         await self._keeper.save()
         for name, _, _ in ends:
             operations.release(name, record.checkpoint_id)

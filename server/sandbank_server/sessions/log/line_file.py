@@ -114,6 +114,14 @@ class LogFile:
         finally:
             os.close(descriptor)
 
+    def duplicate(self) -> int:
+        """Return a descriptor of the file, to be closed, when nothing is kept back. OSError."""
+        if self._kept:
+            self.flush()
+        if self._descriptor >= 0:
+            return os.dup(self._descriptor)
+        return os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+
     def release(self) -> None:
         """Give the descriptor back until the next line is written; a file that is behind keeps it."""
         if self._descriptor >= 0 and not self._kept:

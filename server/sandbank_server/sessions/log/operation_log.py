@@ -1,9 +1,9 @@
 """The operation log: what the control plane knows of a session's operations, whatever dies.
 
 One append-only file per session. Before an operation is dispatched its id and the digest of its request are written,
-at its end its state, outcome and last sequence; later changes of outcome follow. Nothing is synced: the page cache
-survives a killed control plane, and the containers' memory would not survive the machine either. There is no code, no
-output and no result in it.
+at its end its state, outcome and last sequence; later changes of outcome follow. The page cache survives a killed
+control plane; it is synced where something is promised to survive the machine: with each checkpoint, before the catalog
+has it, and before each end under SYNCHRONOUS. There is no code, no output and no result in it.
 
 A line is a JSON object; an unfinished last line, left by a lost machine, is cut off when the file is opened. Only a
 dispatch is refused when the disk is full: whatever has happened already is told to clients all the same, and written
@@ -16,6 +16,7 @@ import base64
 import contextlib
 import json
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from typing import cast
 
 from sandbank.v1 import execution_pb2, transaction_pb2
@@ -26,6 +27,7 @@ from sandbank_server.sessions.log.line_file import LogFile
 from sandbank_server.sessions.log.named_effects import Gone, NamedEffects, gone_with
 from sandbank_server.sessions.log.state import USUAL_TERMS
 from sandbank_server.sessions.log.state_log import StateLog
+from sandbank_server.sessions.log.syncing import LogSync
 from sandbank_server.sessions.log.transaction_ledger import LoggedTransaction
 
 OPERATIONS_PER_SESSION = 500_000
@@ -37,6 +39,9 @@ TRANSACTIONS_PER_SESSION = 100_000
 NAMED_AT_ONCE = 10_000
 """Operations whose names are read from the file for one loss: a tenth of a second."""
 
+_HOLDERS = 3
+"""Directories whose names lead to a log: of the tenant, of all logs, of the data."""
+
 _Operation = execution_pb2.Operation
 _Transaction = transaction_pb2.Transaction
 
@@ -44,13 +49,19 @@ _Transaction = transaction_pb2.Transaction
 class OperationLog(StateLog):
     """The log of one session. Not thread-safe: the event loop owns it; an append takes a few microseconds."""
 
-    def __init__(self, path: str, session_id: str, *, readonly: bool = False) -> None:
-        """Open the file at ``path``, making it unless ``readonly``, and read what is in it. OSError when that fails."""
+    def __init__(
+        self, path: str, session_id: str, *, readonly: bool = False, threads: Executor | None = None
+    ) -> None:
+        """Open the file at ``path``, making it unless ``readonly``, and read what is in it. OSError when that fails.
+
+        ``threads`` sync it; None: those of the event loop.
+        """
         super().__init__()
         self.session_id = session_id
         self._unwritten: dict[str, tuple[bytes, NamedEffects]] = {}
         """Summary and names of operations whose end the disk has refused so far."""
         self._file = LogFile(path, self._written, readonly=readonly)
+        self._sync = LogSync(path, self._file.duplicate, threads, _HOLDERS)
         try:
             for at, line in self._file.lines():
                 # A line that a broken disk garbled costs what it said, never what follows it.
@@ -202,6 +213,13 @@ class OperationLog(StateLog):
         if self._file.behind:
             with contextlib.suppress(OSError):
                 self._file.flush()
+
+    async def sync(self) -> None:
+        """Return once what was recorded before this call stays through a power cut. StoreUnavailableError."""
+        try:
+            await self._sync.all_so_far()
+        except OSError as error:
+            raise StoreUnavailableError("the operation log cannot be synced", retry_delay=5.0) from error
 
     def release(self) -> None:
         """Hold no descriptor until something is recorded again. Reading goes on to work."""

@@ -33,6 +33,8 @@ class LogReplay(LogState):
             entry.named = not fields.keys().isdisjoint(("v", "f", "m"))
             self._finish(name, entry)
             self._end_unopened(name)
+        elif kind == "h":
+            self._note_end(name, _state(fields["st"]), _outcome(fields["oc"]))
         elif kind == "o":
             operation_ids = fields["ops"]
             if not isinstance(operation_ids, list):

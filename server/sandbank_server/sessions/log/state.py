@@ -34,13 +34,15 @@ class LogState:
         """Whose sandbox counts so; 0 for the first one's."""
         self.planned: PlannedMove | None = None
         """Where the session is to go on, as far as the catalog says so."""
+        self.resets = 0
+        """How often somebody ended the state."""
         self.last_loss: list[str] = []
         """The operations of the newest loss of state, so that a recovery that was never saved can still be told."""
         self.origin, self.origin_count = "", 0
         """The checkpoint that the session's interpreter began with, empty for none, and its execution count."""
         self.coverage = Coverage()
         self._saved_ends: dict[str, tuple[str, _Operation.State, _Operation.Outcome]] = {}
-        """Operations that a checkpoint has the effects of, although nobody was told their end: how they ended."""
+        """Operations whose end is known although nobody was told: the checkpoint that has their effects, if any."""
         self._files = UploadedFiles()
         self.set = SetVariables()
         """The variables that were set through the API."""
@@ -133,7 +135,7 @@ class LogState:
         return self.coverage.first_with(entry.rank)
 
     def saved_end(self, operation_id: str) -> tuple[_Operation.State, _Operation.Outcome] | None:
-        """Return how an operation ended that has no end here, although a checkpoint has its effects."""
+        """Return how an operation ended that has no end here, because nobody was told yet."""
         saved = self._saved_ends.get(operation_id)
         return None if saved is None else saved[1:]
 
@@ -162,7 +164,7 @@ class LogState:
     def _finish(self, operation_id: str, entry: LogEntry) -> None:
         self._finished += 1
         entry.rank = self._finished
-        if (saved := self._saved_ends.pop(operation_id, None)) is not None:
+        if (saved := self._saved_ends.pop(operation_id, None)) is not None and saved[0]:
             self.coverage.add(saved[0], entry.rank)
         entry.finished = entry.started = True
 
@@ -181,6 +183,9 @@ class LogState:
         self.coverage.add(checkpoint_id, self.rank_of(operation_id))
         for name, state, outcome in ends:
             self._saved_ends[name] = checkpoint_id, state, outcome
+
+    def _note_end(self, operation_id: str, state: _Operation.State, outcome: _Operation.Outcome) -> None:
+        self._saved_ends[operation_id] = "", state, outcome
 
     def _add(self, operation_id: str, digest: str, create_time_us: int, terms: Terms) -> LogEntry:
         entry = self._entries[operation_id] = LogEntry(len(self._order), digest, create_time_us)
@@ -275,6 +280,7 @@ class LogState:
 
     def _mark_reset(self) -> None:
         self.origin, self.origin_count = "", 0
+        self.resets += 1
         self.coverage.go_back("", self._finished)
         self.set.clear()
         for entry in self._entries.values():

@@ -146,6 +146,11 @@ class StateLog(LogReplay):
             fields["e"] = ends
         self._note(fields)
 
+    def note_end(self, operation_id: str, state: _Operation.State, outcome: _Operation.Outcome) -> None:
+        """Record how an operation ended whose end is told once that is synced; should all die now, it is known."""
+        self._note_end(operation_id, state, outcome)
+        self._note({"k": "h", "op": operation_id, "st": state, "oc": outcome})
+
     def set_variable(self, name: str, operation_id: str, sandbox_state: int = 0) -> int:
         """Record a variable that was set through the API, after an operation, so that a recovery can name it.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbank.v1 import execution_pb2
 
+from sandbank_server.sessions.log.entry import KEPT_EFFECT
 from sandbank_server.sessions.log.state import End, LogState
 
 
@@ -33,7 +34,7 @@ class HeldEnds:
         self._events.clear()
 
     def saved(self) -> list[str]:
-        """Return those whose effects a checkpoint is known to have."""
+        """Return those whose end is known to whoever reads the log."""
         return [name for name in self._events if self._log.saved_end(name) is not None]
 
     def ends_up_to(self, operation_id: str) -> list[End]:
@@ -45,8 +46,9 @@ class HeldEnds:
             # Not held, so its end is known; it came after that of another where that one was held before it.
             rank = self._log.rank_of(operation_id)
             names = [name for name in names if self._events[name][1] < rank]
-        return [self._end(name) for name in names]
+        return [end for end in map(self.end_of, names) if end[2] in KEPT_EFFECT]
 
-    def _end(self, name: str) -> End:
-        operation = self._events[name][0].finished.operation
-        return name, operation.state, operation.outcome
+    def end_of(self, operation_id: str) -> End:
+        """Return how one ended that is held back."""
+        operation = self._events[operation_id][0].finished.operation
+        return operation_id, operation.state, operation.outcome
