@@ -10,7 +10,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any, Final, Literal, TextIO
+from typing import Any, ClassVar, Final, Literal, TextIO
 
 import structlog
 from structlog.typing import Processor
@@ -70,11 +70,33 @@ def _processors(fmt: LogFormat, *, color: bool) -> list[Processor]:
 
 
 class _NamedPrinter(structlog.PrintLogger):
-    """Writes lines; knows the name given to ``get_logger``."""
+    """Writes lines; knows the name given to ``get_logger``.
+
+    A line that cannot be written (a full disk, a pipe that nobody reads) is no trouble of whoever logs it: it is counted,
+    and told once lines can be written again.
+    """
+
+    _unwritten: ClassVar[int] = 0
 
     def __init__(self, stream: TextIO, name: str = "") -> None:
         super().__init__(stream)
         self.name = name
+
+    def msg(self, message: str) -> None:
+        """Write a line."""
+        try:
+            super().msg(message)
+        except OSError:
+            _NamedPrinter._unwritten += 1
+            return
+        if count := _NamedPrinter._unwritten:
+            _NamedPrinter._unwritten = 0
+            structlog.get_logger("sandbank.app").warning(
+                "lines of this log could not be written", count=count
+            )
+
+    log = debug = info = warn = warning = msg
+    fatal = failure = err = error = critical = exception = msg
 
 
 def _add_context(logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -138,3 +138,33 @@ def test_configuring_twice_logs_once() -> None:
     configure_logs("info", "json", stream)
     logging.getLogger("grpc").warning("once")
     assert len(lines(stream)) == 1
+
+
+class Full(io.StringIO):
+    """A file on a disk that may be full."""
+
+    full = False
+
+    def write(self, text: str) -> int:
+        """Write, if there is room."""
+        if self.full:
+            raise OSError(28, "No space left on device")
+        return super().write(text)
+
+
+def test_a_line_that_cannot_be_written_is_counted_and_no_trouble_of_whoever_logs() -> None:
+    """At any level; told when there is room again."""
+    stream = Full()
+    configure_logs("info", "json", stream)
+    log = structlog.get_logger("sandbank.pool")
+    stream.full = True
+    for level in ("info", "warning", "error", "exception", "critical"):
+        getattr(log, level)("not written")
+    stream.full = False
+    log.info("written")
+    log.info("again")
+    assert [(line["event"], line.get("count")) for line in lines(stream)] == [
+        ("written", None),
+        ("lines of this log could not be written", 5),
+        ("again", None),
+    ]
