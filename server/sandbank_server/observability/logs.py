@@ -72,8 +72,8 @@ def _processors(fmt: LogFormat, *, color: bool) -> list[Processor]:
 class _NamedPrinter(structlog.PrintLogger):
     """Writes lines; knows the name given to ``get_logger``.
 
-    A line that cannot be written (a full disk, a pipe that nobody reads) is no trouble of whoever logs it: it is counted,
-    and told once lines can be written again.
+    A line that cannot be written (a full disk, a pipe that nobody reads) is no trouble of whoever logs it: it is
+    counted, and told once lines can be written again.
     """
 
     _unwritten: ClassVar[int] = 0
