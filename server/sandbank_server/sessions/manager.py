@@ -103,7 +103,7 @@ class SessionManager(SessionOperations, SessionUpkeep):
             if isinstance(result, BaseException):
                 _log.error("a session was not let go of as it should be", exc_info=result)
         self._sessions.clear()
-        self._logs.close()
+        await self._logs.close()
 
     # Sessions.
 

@@ -31,9 +31,9 @@ class LogStore:
         os.makedirs(os.path.join(self._directory, _TENANT_PREFIX + tenant), mode=0o700, exist_ok=True)
         return OperationLog(self._path(tenant, session_id), session_id, threads=self._threads)
 
-    def close(self) -> None:
-        """End what syncs them; those that are asked for from now on fail."""
-        self._threads.shutdown(wait=False)
+    async def close(self) -> None:
+        """Wait for syncs that are under way; those that are asked for from now on fail."""
+        await asyncio.to_thread(self._threads.shutdown)
 
     async def read(self, tenant: str, session_id: str) -> OperationLog:
         """Return the log of a session that has ended, for reading; an empty one where there is none.
