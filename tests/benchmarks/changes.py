@@ -41,6 +41,12 @@ for n in range(1_000):
 """
 OBJECTS = "for n in range(1_000): globals()[f'v{n}'] = Point(n)"
 ALL = "[globals()[f'v{n}'] for n in range(1_000)]"
+TABLES = """
+import numpy as np, pandas as pd
+for n in range(20):
+    globals()[f't{n}'] = pd.DataFrame({'a': np.arange(1_000) + n, 'b': np.ones(1_000), 'c': [str(n)] * 1_000})
+for n in range(100): globals()[f'v{n}'] = np.arange(1_000.) + n
+"""
 BIG = "import numpy as np\nbig = np.ones(125_000_000)"
 TOUCHED = "import numpy as np\nbig = np.ones(25_000_000)"
 TOUCHED_BYTES = 200_000_000
@@ -112,6 +118,10 @@ def changes(report: Report, server: ServerProcess) -> None:
             name = f"change report, 1,000 small variables, one touched: {label}"
             _add(report, name, times, target, f"pickle of all {pickled:.3g} ms")
             bench.close()
+        bench = Bench(api, "data", TABLES)
+        times = bench.difference(lambda n: f"one = {n}", 1)
+        _add(report, "change report beside 20 untouched DataFrames and 100 arrays", times, 1.0)
+        bench.close()
         bench = Bench(api, "data", BIG)
         hashed = bench.value(HASH)
         times = bench.difference(lambda n: f"one = {n}", 1, 30)

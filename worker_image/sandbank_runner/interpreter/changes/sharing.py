@@ -2,6 +2,8 @@
 
 A new alias, or one that is gone, counts for the name whose object is another one now, and not for the names that the
 object had before. So it is looked for only where a name leads to the same value by other objects than before.
+
+Objects are told by their addresses, and are not held: an equal one that came to the place of another is taken for it.
 """
 
 from __future__ import annotations
