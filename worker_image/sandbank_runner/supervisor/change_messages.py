@@ -27,6 +27,8 @@ def with_changes(done: Done, message: Message, limit: int) -> Done:
     if type(truncated) is not bool:
         raise BadMessage("changes_truncated")
     changes, is_cut = parse_changes(message.header.get("changes"), limit)
+    if not (changes or truncated or is_cut):
+        return done
     return replace(done, changes=changes, changes_truncated=truncated or is_cut)
 
 

@@ -6,7 +6,7 @@ import asyncio
 
 from sandbank_runner.supervisor.journal import Record
 from sandbank_runner.supervisor.link import Link
-from sandbank_runner.v1.runner_pb2 import Events, FromRunner
+from sandbank_runner.v1.runner_pb2 import FromRunner
 
 FRAME_BYTES = 1024 * 1024
 """Events beyond this go into a frame of their own; a single one may be larger."""
@@ -73,8 +73,11 @@ class EventPublisher:
     def _send(self, record: Record, first: int, events: list[bytes], finished: bool) -> None:
         control = self._link.control
         if control is not None:
-            operation_id = record.operation.operation_id
-            message = Events(
-                operation_id=operation_id, first_sequence=first, events=events, finished=finished
-            )
-            control.send(FromRunner(events=message).SerializeToString())
+            message = FromRunner()
+            # In place: a message that is put into another is copied.
+            told = message.events
+            told.operation_id = record.operation.operation_id
+            told.first_sequence = first
+            told.events.extend(events)
+            told.finished = finished
+            control.send(message.SerializeToString())

@@ -11,6 +11,7 @@ import array
 import asyncio
 import fcntl
 import os
+import select
 import termios
 from typing import Protocol
 
@@ -46,8 +47,10 @@ class Pumps:
         self._window: asyncio.TimerHandle | None = None
         self._small_reads = 0
         self._paused = True
+        self._glance = select.poll()
         for descriptor in (stdout, stderr):
             os.set_blocking(descriptor, False)
+            self._glance.register(descriptor, select.POLLIN)
         self._resume()
 
     def drain(self) -> None:
@@ -55,7 +58,8 @@ class Pumps:
 
         What is in the pipes at this moment, and no more: somebody may be writing without an end.
         """
-        for stream, descriptor in list(self._open.items()):
+        # Most often there is nothing, twice in every operation: one call tells of both.
+        for stream, descriptor in list(self._open.items()) if self._glance.poll(0) else ():
             left = _waiting(descriptor)
             while left > 0:
                 data = self._read(stream, min(left, _READ_BYTES))
@@ -80,6 +84,7 @@ class Pumps:
             self._window = None
         self._pause()
         for descriptor in self._open.values():
+            self._glance.unregister(descriptor)
             os.close(descriptor)
         self._open.clear()
         self._pending.clear()
@@ -113,6 +118,7 @@ class Pumps:
         if not data:
             descriptor = self._open.pop(stream)
             self._loop.remove_reader(descriptor)
+            self._glance.unregister(descriptor)
             os.close(descriptor)
         return data
 

@@ -15,6 +15,9 @@ Processes = tuple[tuple[int, int], ...]
 """(pid, start time) each; a pid alone may be somebody else's later."""
 
 
+_BLOCK_BYTES = 64 * 1024
+
+
 class UserProcesses:
     """``ours`` tells the living children of the supervisor that are no user code, or sleep."""
 
@@ -87,10 +90,19 @@ def _children(pid: int) -> set[int] | None:
     None where the kernel does not tell, or the process is gone.
     """
     try:
-        with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
-            return {int(child) for child in file.read().split()}
+        # A file object would ask for twice as much, and a snapshot that an operation waits for looks here twice.
+        descriptor = os.open(f"/proc/{pid}/task/{pid}/children", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None
+    try:
+        told = b""
+        while block := os.read(descriptor, _BLOCK_BYTES):
+            told += block
+        return {int(child) for child in told.split()}
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
 
 
 def _descendants(root: int) -> set[int]:
