@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -22,6 +23,7 @@ from sandbank_runner.walls.descriptors import TEMPLATE_CHANNEL
 
 def main() -> NoReturn:
     """Serve the supervisor until it is gone."""
+    gc.disable()  # until :func:`freeze`
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.set_inheritable(TEMPLATE_CHANNEL, False)
     channel = Channel(socket.socket(fileno=TEMPLATE_CHANNEL))

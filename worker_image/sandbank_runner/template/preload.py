@@ -51,10 +51,11 @@ def freeze() -> None:
     """Collect what imports left behind, give its memory back and take the rest out of the collector's sight.
 
     Once, when all is imported, never in a fork: a collection there would write to every page that it looks at, and
-    unshare it.
+    unshare it. From here on it collects by itself.
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc only
     if trim is not None:
         trim(0)
