@@ -254,13 +254,23 @@ def _full_rate(report: Report, client: Client) -> None:
 
 
 def restart(report: Report, server: ServerProcess, count: int) -> None:
-    """From kill -9 of the control plane to the next result of each of ``count`` sessions."""
+    """From kill -9 of the control plane to the next result of each of ``count`` sessions.
+
+    Once while the pool starts ``count`` sandboxes anew, with the processors that the sessions want, and once at rest.
+    """
     with Client(server.address) as client:
         wait_ready(client, "slim", count)
         sessions = [client.session(template="slim") for _ in range(count)]
         for number, session in enumerate(sessions):
             session.run(f"x = {number}")
         ids = [session.session_id for session in sessions]
+    _restarted(report, server, ids, "while the pool refills")
+    with Client(server.address) as client:
+        wait_ready(client, "slim", count)
+    _restarted(report, server, ids, "at rest")
+
+
+def _restarted(report: Report, server: ServerProcess, ids: list[str], when: str) -> None:
     server.kill()
     began = time.perf_counter()
     server.start()
@@ -270,10 +280,11 @@ def restart(report: Report, server: ServerProcess, count: int) -> None:
             assert client.attach(session_id).run("x").value == number
             first = first or (time.perf_counter() - began) * 1e3
         whole = (time.perf_counter() - began) * 1e3
-    report.add(Figure(f"control plane killed to first result, {count} sessions", first or 0.0, "ms"))
+    count = len(ids)
+    report.add(Figure(f"control plane killed to first result, {count} sessions, {when}", first or 0.0, "ms"))
     report.add(
         Figure(
-            f"control plane killed to a result of each of {count} sessions", whole, "ms",
+            f"control plane killed to a result of each of {count} sessions, {when}", whole, "ms",
             target="≤ 2000 ms", met=whole <= 2000, n=count,
         )
     )  # fmt: skip
