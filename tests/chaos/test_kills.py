@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import pytest
@@ -31,9 +30,13 @@ done
 
 
 @pytest.fixture(params=RUNTIMES)
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
     """A control plane of the test's own, to be killed."""
-    process = ServerProcess(request.param, tmp_path / "data", ("--min-ready", "slim=2,data=0"))
+    process = ServerProcess(
+        request.param, tmp_path_factory.mktemp("server"), ("--min-ready", "slim=2,data=0")
+    )
     with serving(process):
         yield process
 

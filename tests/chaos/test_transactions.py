@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sandbank import Client, NoSuchTransaction, Session
@@ -21,9 +20,13 @@ WAITING = "import os, time\nprint('on', flush=True)\nwhile not os.path.exists('g
 
 
 @pytest.fixture(params=RUNTIMES)
-def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServerProcess]:
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ServerProcess]:
     """A control plane of the test's own, to be killed."""
-    process = ServerProcess(request.param, tmp_path / "data", ("--min-ready", "slim=1,data=0"))
+    process = ServerProcess(
+        request.param, tmp_path_factory.mktemp("server"), ("--min-ready", "slim=1,data=0")
+    )
     with serving(process):
         yield process
 
