@@ -104,6 +104,31 @@ def test_one_element_costs_one_chunk(watched: Watched) -> None:
     assert watched.spares("x[100_000] = x[900_000] = 7", "~x", 2)
 
 
+def test_what_is_glanced_at_is_spared_and_found_alike(watched: Watched) -> None:
+    """A table and an array that did not change for a while: the kernel is asked of their memory as before."""
+    names = ", ".join(f"z{number}" for number in range(9))
+    watched.begin(
+        f"import os, signal, numpy as np, pandas as pd; {names} = range(9)\n"
+        "x = np.arange(1_000_000); t = pd.DataFrame({'a': np.arange(500_000), 'b': np.ones(500_000)})"
+    )
+    for _ in range(4):
+        assert watched.report("1 + 1") == ""
+    watched.timeline.snapshot()
+    edges = 3 * EDGES
+    found, size = watched.read("1 + 1")
+    assert (found, size <= edges) == ("", True)
+    found, size = watched.read("x[505_000] = 7")
+    assert (found, CHUNK <= size <= CHUNK + edges) == ("~x", True)
+    for _ in range(5):
+        assert watched.report("1 + 1") == ""
+    assert watched.report("t.loc[400_000, 'a'] = 7") == "~t"
+    for _ in range(5):
+        assert watched.report("1 + 1") == ""
+    code = "x[3] = 33; child = os.fork()\nif not child:\n    while True: signal.pause()"
+    assert watched.report(code) == "+child ~x"
+    assert watched.report("os.kill(child, signal.SIGKILL); os.waitpid(child, 0); t.loc[4, 'b'] = 55") == "~t"
+
+
 def test_without_a_snapshot_all_is_read(watched: Watched) -> None:
     """There is no evidence then."""
     watched.begin(ARRAY)
