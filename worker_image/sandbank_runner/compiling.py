@@ -1,9 +1,10 @@
 """``python -m sandbank_runner.compiling CACHE FOLDER...``: compiles the image's modules for small processes.
 
-What a module takes of memory, it takes in every sandbox. Docstrings and the columns of instructions in the source are
-part of that, and nobody sees those of the runner: tracebacks for users leave its frames out. So all in each ``FOLDER``
-is compiled without both, assertions kept; and so is everything that the supervisor imports, the standard library too,
-into ``CACHE``, which only the supervisor is told of (``-X pycache_prefix``): user code has the library as it is.
+What a module takes of memory, it takes in every sandbox. Docstrings, annotations of functions and the columns of
+instructions in the source are part of that, and nobody sees those of the runner: tracebacks for users leave its frames
+out. So all in each ``FOLDER`` is compiled without them, assertions kept. Everything that the supervisor imports, the
+standard library too, is compiled without docstrings and columns into ``CACHE``, which only the supervisor is told of
+(``-X pycache_prefix``): user code has the library as it is.
 
 To be run by the Python that will run the modules, with ``-X no_debug_ranges``. The files are never checked against
 their sources.
@@ -37,26 +38,36 @@ for module in list(sys.modules.values()):
 _UNCHECKED: Final = (0b01).to_bytes(4, "little")
 
 
-def compile_module(source: Path, target: Path, *, keep_docstrings: bool) -> None:
-    """Compile one file. SyntaxError where it is no Python."""
+def compile_module(
+    source: Path, target: Path, *, docstrings: bool = False, annotations: bool = False
+) -> None:
+    """Compile one file with what is to be kept. SyntaxError where it is no Python."""
     content = source.read_bytes()
     tree = ast.parse(content, source)
-    if not keep_docstrings:
-        _blank_docstrings(tree)
+    for node in ast.walk(tree):
+        if not docstrings:
+            _take_docstring(node)
+        if not annotations:
+            _take_annotations(node)
     code = compile(tree, source, "exec", dont_inherit=True, optimize=0)
     header = importlib.util.MAGIC_NUMBER + _UNCHECKED + importlib.util.source_hash(content)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(header + marshal.dumps(code))
 
 
-def _blank_docstrings(tree: ast.AST) -> None:
-    for node in ast.walk(tree):
-        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)) or not node.body:
-            continue
-        match node.body[0]:
-            case ast.Expr(ast.Constant(str()) as constant):
-                # Not none at all: a dataclass without one makes up a longer one.
-                constant.value = "."
+def _take_docstring(node: ast.AST) -> None:
+    if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+        match node.body:
+            case [ast.Expr(ast.Constant(str()) as constant), *_]:
+                constant.value = "."  # not none at all: a dataclass without one makes up a longer one
+
+
+def _take_annotations(node: ast.AST) -> None:
+    """Only those of functions: dataclasses are made of those of classes."""
+    if isinstance(node, ast.arg):
+        node.annotation = None
+    elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        node.returns = None
 
 
 def main(arguments: list[str]) -> int:
@@ -64,9 +75,11 @@ def main(arguments: list[str]) -> int:
     cache, *folders = map(Path, arguments)
     for folder in folders:
         for source in sorted(folder.rglob("*.py")):
-            compile_module(source, _cached(source, None), keep_docstrings=is_seen(source))
+            seen = is_seen(source)
+            compile_module(source, _cached(source, None), docstrings=seen, annotations=seen)
     for source in _supervisor_files():
-        compile_module(source, _cached(source, cache), keep_docstrings=False)
+        ours = any(source.is_relative_to(folder) for folder in folders)
+        compile_module(source, _cached(source, cache), annotations=not ours)
     return 0
 
 

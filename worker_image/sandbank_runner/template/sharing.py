@@ -40,12 +40,12 @@ def keep_shared() -> int:
         return 0
     gc.collect()
     left = gc.get_objects()
-    done = 0
+    done, count_of = 0, sys.getrefcount
     while left:
         some = left[-_AT_ONCE:]
         del left[-_AT_ONCE:]
         done += _write(count, some)
-        left += {id(each): each for each in _held_by(some) if sys.getrefcount(each) != count}.values()
+        left += {id(each): each for each in _held_by(some) if count_of(each) != count}.values()
     gc.freeze()  # the collector has no business with what never ends
     return done
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from sandbank_runner import compiling
 
 COUNTED = sys.version_info < (3, 12)
 """No object of this Python is immortal."""
@@ -79,44 +76,3 @@ def test_a_fork_that_looks_at_what_is_shared_copies_next_to_nothing():
         for how in ("counted", "shared")
     }
     assert copied["shared"] * 3 < copied["counted"]
-
-
-SOURCE = '''
-"""A docstring that nobody sees."""
-from dataclasses import dataclass
-
-@dataclass
-class Data:
-    """Data that nobody describes."""
-    name: str = "text"
-
-def function():
-    """What it does."""
-    return "text"
-'''
-
-
-@pytest.mark.parametrize("keep", [False, True])
-def test_what_is_compiled_for_the_image_has_no_docstrings_and_does_the_same(tmp_path: Path, keep: bool):
-    """Only they are gone, or nothing is; the file counts as it is, whatever becomes of the source."""
-    source = tmp_path / "module.py"
-    source.write_text(SOURCE)
-    target = tmp_path / "__pycache__" / f"module.{sys.implementation.cache_tag}.pyc"
-    compiling.compile_module(source, target, keep_docstrings=keep)
-    os.utime(source, (1, 1))
-    source.write_text("raise AssertionError('this is not what was compiled')")
-    code = "import module as m; print(m.Data('x'), m.function(), len(m.__doc__ + m.Data.__doc__ + m.function.__doc__))"
-    told = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    assert told.stdout.startswith("Data(name='x') text ")
-    assert (int(told.stdout.split()[-1]) <= 3) != keep
-
-
-def test_the_image_has_what_users_may_ask_for_help_about():
-    """What user code finds under its own names keeps its description."""
-    folder = Path(compiling.__file__).parent
-    assert compiling.is_seen(folder / "interpreter" / "display.py")
-    assert compiling.is_seen(folder / "interpreter" / "input" / "stream.py")
-    assert not compiling.is_seen(folder / "interpreter" / "changes" / "pages.py")
-    assert not compiling.is_seen(folder / "supervisor" / "app.py")
