@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from sandbank.v1 import execution_pb2, session_pb2
@@ -19,9 +19,11 @@ AFTER_CHANGE = session_pb2.CHECKPOINT_POLICY_AFTER_CHANGE
 
 
 @pytest.fixture
-def states(made: World, monkeypatch: pytest.MonkeyPatch) -> SavedStates:
-    """What the sandboxes save."""
-    return SavedStates(made, monkeypatch)
+async def states(made: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[SavedStates]:
+    """What the sandboxes save; at the end all of it is saved, and no thread holds a file."""
+    yield SavedStates(made, monkeypatch)
+    sessions = list(made.manager._sessions.values())
+    await pass_time_until(made, lambda: not any(session._autosave.unsaved for session in sessions))
 
 
 async def pass_time(made: World, seconds: float) -> None:
