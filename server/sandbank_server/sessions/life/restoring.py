@@ -70,7 +70,9 @@ class SessionRestoring(SessionSavedByPolicy):
         self, checkpoint_id: str, *, allow_lost: bool, pristine: bool
     ) -> checkpoint_pb2.RestoreReport:
         async with self._changing, self._checkpointing:
-            self._coming_from = checkpoint_id  # before it is looked for: it is there and stays, or is not found
+            self._coming_from = (
+                checkpoint_id  # before it is looked for: it is there and stays, or is not found
+            )
             record = await self._library.get(self.record.tenant, checkpoint_id)
             manifest = await self._library.manifest(record)
             if self.operations.live:
