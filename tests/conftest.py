@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from sandbank import Client, Session
 
 from tests.engine import engine_problem, engine_required
@@ -12,6 +13,10 @@ from tests.leftovers import leftovers
 from tests.postgres import postgres_problem
 from tests.raw_api import Api, connected
 from tests.server_process import ServerProcess, serving
+
+# How long an example takes says how much else the machine has to do; against hanging every test has its limit.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 RUNTIMES = [pytest.param("docker", marks=pytest.mark.engine), "local"]
 

@@ -18,11 +18,11 @@ _CHARACTERS = 256 * 1024
 _PATH_CHARACTERS = 4_096
 
 _AT_ANY_TIME_SECONDS = 0.005
-"""A look that takes no longer is taken after every operation."""
+"""A look that takes no more of the processor is taken after every operation."""
 _SHARE = 20
 """One that takes longer is taken at most once in so many times as long."""
 
-_monotonic = time.monotonic
+_monotonic, _spent = time.monotonic, time.thread_time
 
 Told = tuple[list[list[Any]], bool]
 """[[path, kind]], and whether that is not all, or not of this operation alone."""
@@ -76,7 +76,7 @@ class WorkspaceFiles:
         return told, behind or before.truncated or after.truncated
 
     def _look(self) -> Index | None:
-        begin = _monotonic()
+        begin = _spent()
         try:
             self._index = take(self._workspace, self._index)
         except BaseException:  # the workspace is gone or closed, or an audit hook of the user's minds
@@ -84,5 +84,5 @@ class WorkspaceFiles:
             return None
         self._behind = False
         self._taken = _monotonic()
-        self._seconds = self._taken - begin
+        self._seconds = _spent() - begin
         return self._index
