@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sandbank import Client, Session
@@ -82,7 +81,7 @@ def test_a_session_that_is_never_still_is_saved(server: ServerProcess) -> None:
         assert session.run("n").value == number
 
 
-def test_who_wants_none_says_so(server: ServerProcess, tmp_path: Path) -> None:
+def test_who_wants_none_says_so(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> None:
     """For a session, or for all: nothing is saved unasked, and a death costs everything."""
     with (
         Client(server.address) as client,
@@ -91,7 +90,7 @@ def test_who_wants_none_says_so(server: ServerProcess, tmp_path: Path) -> None:
         check_unsaved(server, session)
     other = ServerProcess(
         "local",
-        tmp_path,
+        tmp_path_factory.mktemp("other"),
         ("--min-ready", "slim=1,data=0"),
         {"SANDBANK_CHECKPOINTS__DEFAULT_POLICY": "none"},
     )

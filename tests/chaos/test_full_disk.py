@@ -32,13 +32,14 @@ LINES = 300
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A file system of 48 MiB."""
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "none", str(tmp_path)], check=True)
+    path = tmp_path_factory.mktemp("disk")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "none", str(path)], check=True)
     try:
-        yield tmp_path
+        yield path
     finally:
-        subprocess.run(["umount", "-l", str(tmp_path)], check=True)
+        subprocess.run(["umount", "-l", str(path)], check=True)
 
 
 @pytest.fixture(params=RUNTIMES)
