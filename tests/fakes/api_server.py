@@ -212,8 +212,11 @@ class FakeServer(StateAnswers):
     def _delivered(self, events: list[ex.OperationEvent]) -> Iterator[ex.OperationEvent]:
         """Give events, and after a question those that come once it is answered or the operation is cancelled."""
         for event in events:
+            asks = event.HasField("input_request")
+            if asks and self.cancelled.is_set():
+                continue  # code that was stopped asks nothing more
             yield event
-            if event.HasField("input_request"):
+            if asks:
                 self.wait_for_reply(event.operation_id, event.input_request.input_id, self.cancelled)
 
     def Interact(self, requests: Iterator[ex.InteractRequest]) -> Iterator[ex.OperationEvent]:

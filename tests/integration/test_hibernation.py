@@ -19,8 +19,8 @@ HIBERNATED = State.STATE_HIBERNATED
 
 @pytest.fixture
 def session_id(api: Api) -> Iterator[str]:
-    """A fresh session."""
-    made = create(api)
+    """A fresh session, of which nothing is saved unasked."""
+    made = create(api, checkpoint_policy=session_pb2.CHECKPOINT_POLICY_NONE)
     yield made
     delete(api, made)
 
