@@ -382,6 +382,8 @@ class ExecutionServiceServicer:
         read `open_transaction_id` of the session.
         - UNAVAILABLE SESSION_BUSY: the session's container is being looked for; try again after RetryInfo's delay.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
+        - UNAVAILABLE STORE_UNAVAILABLE: it is done, but under CHECKPOINT_POLICY_SYNCHRONOUS it could not be made
+        durable; try again.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
         - UNIMPLEMENTED NOT_SUPPORTED: something asked for is not built yet or not on this server, metadata

@@ -95,6 +95,10 @@ class FileServiceServicer:
         - RESOURCE_EXHAUSTED TOO_LARGE: it is over the size limit, which metadata gives; ask for less, or use
         the streaming RPC.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
+        - UNAVAILABLE SESSION_BUSY: the session's container is being looked for or does not answer; try again after
+        RetryInfo's delay.
+        - UNAVAILABLE STORE_UNAVAILABLE: it is done, but under CHECKPOINT_POLICY_SYNCHRONOUS it could not be made
+        durable; try again.
         - UNAVAILABLE SANDBOX_LOST_BEFORE_START: the sandbox died before the work began; try again with the
         same id.
         - ABORTED SANDBOX_LOST: the sandbox died and what became of the work could not be recorded; look
@@ -121,6 +125,8 @@ class FileServiceServicer:
         - FAILED_PRECONDITION SESSION_CRASHED: the session's container died and was not recovered; ResetSession
         or Restore.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
+        - UNAVAILABLE SESSION_BUSY: the session's container is being looked for or does not answer; try again after
+        RetryInfo's delay.
         - UNAVAILABLE SANDBOX_LOST_BEFORE_START: the sandbox died before the work began; try again with the
         same id.
         - ABORTED SANDBOX_LOST: the sandbox died and what became of the work could not be recorded; look
@@ -147,6 +153,8 @@ class FileServiceServicer:
         - FAILED_PRECONDITION SESSION_CRASHED: the session's container died and was not recovered; ResetSession
         or Restore.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
+        - UNAVAILABLE SESSION_BUSY: the session's container is being looked for or does not answer; try again after
+        RetryInfo's delay.
         - UNAVAILABLE SANDBOX_LOST_BEFORE_START: the sandbox died before the work began; try again with the
         same id.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
@@ -171,6 +179,8 @@ class FileServiceServicer:
         - FAILED_PRECONDITION SESSION_CRASHED: the session's container died and was not recovered; ResetSession
         or Restore.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
+        - UNAVAILABLE SESSION_BUSY: the session's container is being looked for or does not answer; try again after
+        RetryInfo's delay.
         - UNAVAILABLE SANDBOX_LOST_BEFORE_START: the sandbox died before the work began; try again with the
         same id.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
@@ -197,6 +207,10 @@ class FileServiceServicer:
         - FAILED_PRECONDITION DIRECTORY_NOT_EMPTY: the directory has something in it; delete it with
         `recursive`.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
+        - UNAVAILABLE SESSION_BUSY: the session's container is being looked for or does not answer; try again after
+        RetryInfo's delay.
+        - UNAVAILABLE STORE_UNAVAILABLE: it is done, but under CHECKPOINT_POLICY_SYNCHRONOUS it could not be made
+        durable; try again.
         - UNAVAILABLE SANDBOX_LOST_BEFORE_START: the sandbox died before the work began; try again with the
         same id.
         - ABORTED SANDBOX_LOST: the sandbox died and what became of the work could not be recorded; look
@@ -222,6 +236,10 @@ class FileServiceServicer:
         or Restore.
         - RESOURCE_EXHAUSTED WORKSPACE_FULL: the workspace has no room; delete files.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
+        - UNAVAILABLE SESSION_BUSY: the session's container is being looked for or does not answer; try again after
+        RetryInfo's delay.
+        - UNAVAILABLE STORE_UNAVAILABLE: it is done, but under CHECKPOINT_POLICY_SYNCHRONOUS it could not be made
+        durable; try again.
         - UNAVAILABLE SANDBOX_LOST_BEFORE_START: the sandbox died before the work began; try again with the
         same id.
         - ABORTED SANDBOX_LOST: the sandbox died and what became of the work could not be recorded; look

@@ -138,7 +138,10 @@ class SessionServiceServicer:
         - NOT_FOUND TEMPLATE_NOT_FOUND: no such template; ListTemplates shows those there are.
         - ALREADY_EXISTS REQUEST_ID_REUSED: this request id was used with another request; choose a new one.
         - FAILED_PRECONDITION CHECKPOINT_INCOMPATIBLE: another Python minor version, or a package is missing;
-        use a matching template, or `allow_lost`.
+        use a matching template, or create a session without and Restore with `allow_lost`.
+        - RESOURCE_EXHAUSTED TOO_LARGE: a sandbox of the template has not enough memory for the state; enlarge the
+        template.
+        - RESOURCE_EXHAUSTED WORKSPACE_FULL: the files do not fit into a sandbox of the template; enlarge the template.
         - RESOURCE_EXHAUSTED POOL_QUEUE_FULL: too many callers wait for a sandbox; try again after RetryInfo's
         delay.
         - RESOURCE_EXHAUSTED QUOTA_EXCEEDED: the tenant's quota is used up, QuotaFailure says which; free
@@ -147,6 +150,8 @@ class SessionServiceServicer:
         reason.
         - UNAVAILABLE POOL_TIMEOUT: no sandbox became ready in time; try again with the same request id.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
+        - UNAVAILABLE SESSION_BUSY: the sandbox did not take the checkpoint's state; try again after RetryInfo's delay.
+        - UNAVAILABLE SANDBOX_LOST_BEFORE_START: the sandboxes that it was given died over it; try again.
         - UNAVAILABLE STORE_UNAVAILABLE: the checkpoint store cannot be reached; try again, nothing was
         changed.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
@@ -225,8 +230,8 @@ class SessionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ResetSession(self, request, context):
-        """Gives the session a pristine interpreter in the same container; a CRASHED session in a new container
-        (`generation` + 1). A running operation is cancelled first.
+        """Gives the session a pristine interpreter in the same container; one that is CRASHED, or sleeps and keeps no files,
+        in a new container (`generation` + 1). A running operation is cancelled first.
 
         Errors:
         - INVALID_ARGUMENT BAD_ID: an id does not match `[A-Za-z0-9._-]{1,128}`; choose another.
@@ -238,6 +243,8 @@ class SessionServiceServicer:
         reason.
         - UNAVAILABLE POOL_TIMEOUT: no sandbox became ready in time; try again with the same request id.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
+        - UNAVAILABLE SESSION_BUSY: the session's container is being looked for or does not answer; try again after
+        RetryInfo's delay.
         - UNAVAILABLE STORE_UNAVAILABLE: the server's records cannot be read or written; try again.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
@@ -263,8 +270,11 @@ class SessionServiceServicer:
         choose a later operation.
         - FAILED_PRECONDITION SNAPSHOTS_DISABLED: the session was created without snapshots; use another
         session, or a policy that needs none.
+        - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
         - UNAVAILABLE SESSION_BUSY: the session is being reset, or its container is being looked for; try again after
         RetryInfo's delay.
+        - UNAVAILABLE STORE_UNAVAILABLE: it is done, but under CHECKPOINT_POLICY_SYNCHRONOUS it could not be made
+        durable; try again.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
         - UNIMPLEMENTED NOT_SUPPORTED: something asked for is not built yet or not on this server, metadata
@@ -276,8 +286,9 @@ class SessionServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ForkSession(self, request, context):
-        """Makes new sessions, each in its own container, from this session's state now. `secret_env` is not handed on. One
-        that sleeps is not woken for it: they begin with what it sleeps on.
+        """Makes new sessions, each in its own container, from this session's state now; while an operation runs or a
+        transaction is open, from the state before that. `secret_env` is not handed on. One that sleeps is not woken for
+        it: they begin with what it sleeps on.
 
         Errors:
         - INVALID_ARGUMENT BAD_FIELD: a field is missing, malformed or beyond its limit; correct it, BadRequest
@@ -288,10 +299,11 @@ class SessionServiceServicer:
         - FAILED_PRECONDITION SESSION_TERMINATED: the session has ended; create another.
         - FAILED_PRECONDITION SESSION_CRASHED: the session's container died and was not recovered; ResetSession
         or Restore.
-        - FAILED_PRECONDITION TRANSACTION_OPEN: an explicit transaction is open; name it, or commit or roll it
-        back first.
-        - FAILED_PRECONDITION THREADS_RUNNING: threads of user code are at work, which a snapshot cannot hold;
-        end them, metadata names them.
+        - FAILED_PRECONDITION CHECKPOINT_INCOMPATIBLE: the template has another Python or lacks a package now; use the
+        template as it was.
+        - RESOURCE_EXHAUSTED TOO_LARGE: a sandbox of the template has not enough memory for the state; enlarge the
+        template.
+        - RESOURCE_EXHAUSTED WORKSPACE_FULL: the files do not fit into a sandbox of the template; enlarge the template.
         - RESOURCE_EXHAUSTED POOL_QUEUE_FULL: too many callers wait for a sandbox; try again after RetryInfo's
         delay.
         - RESOURCE_EXHAUSTED QUOTA_EXCEEDED: the tenant's quota is used up, QuotaFailure says which; free
@@ -301,6 +313,7 @@ class SessionServiceServicer:
         - UNAVAILABLE POOL_TIMEOUT: no sandbox became ready in time; try again with the same request id.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
         - UNAVAILABLE SESSION_BUSY: the session is running an operation; try again after RetryInfo's delay.
+        - UNAVAILABLE SANDBOX_LOST_BEFORE_START: the sandboxes that it was given died over it; try again.
         - UNAVAILABLE STORE_UNAVAILABLE: the checkpoint store cannot be reached; try again, nothing was
         changed.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
@@ -326,6 +339,7 @@ class SessionServiceServicer:
         or Restore.
         - FAILED_PRECONDITION TRANSACTION_OPEN: an explicit transaction is open; name it, or commit or roll it
         back first.
+        - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
         - UNAVAILABLE SESSION_BUSY: the session is running an operation; try again after RetryInfo's delay.
         - UNAVAILABLE STORE_UNAVAILABLE: the checkpoint store cannot be reached; try again, nothing was
         changed.

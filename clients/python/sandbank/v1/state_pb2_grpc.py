@@ -189,6 +189,8 @@ class StateServiceServicer:
         the streaming RPC.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
         - UNAVAILABLE SESSION_BUSY: the session is running an operation; try again after RetryInfo's delay.
+        - UNAVAILABLE STORE_UNAVAILABLE: the name is bound, but under CHECKPOINT_POLICY_SYNCHRONOUS it could not be made
+        durable; try again.
         - UNAVAILABLE SANDBOX_LOST_BEFORE_START: the sandbox died before the work began; try again with the
         same id.
         - ABORTED SANDBOX_LOST: the sandbox died and what became of the work could not be recorded; look
@@ -256,6 +258,8 @@ class StateServiceServicer:
         the streaming RPC.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
         - UNAVAILABLE SESSION_BUSY: the session is running an operation; try again after RetryInfo's delay.
+        - UNAVAILABLE STORE_UNAVAILABLE: the name is bound, but under CHECKPOINT_POLICY_SYNCHRONOUS it could not be made
+        durable; try again.
         - UNAVAILABLE SANDBOX_LOST_BEFORE_START: the sandbox died before the work began; try again with the
         same id.
         - ABORTED SANDBOX_LOST: the sandbox died and what became of the work could not be recorded; look
@@ -328,6 +332,7 @@ class StateServiceServicer:
 
     def Checkpoint(self, request, context):
         """Writes a checkpoint of the state as it is now, and answers when it is durable. With a `request_id` idempotent.
+        While an operation runs, or a transaction is open, it is of the state before that.
 
         Errors:
         - INVALID_ARGUMENT BAD_FIELD: a field is missing, malformed or beyond its limit; correct it, BadRequest
@@ -338,10 +343,6 @@ class StateServiceServicer:
         - FAILED_PRECONDITION SESSION_TERMINATED: the session has ended; create another.
         - FAILED_PRECONDITION SESSION_CRASHED: the session's container died and was not recovered; ResetSession
         or Restore.
-        - FAILED_PRECONDITION TRANSACTION_OPEN: an explicit transaction is open; name it, or commit or roll it
-        back first.
-        - FAILED_PRECONDITION THREADS_RUNNING: threads of user code are at work, which a snapshot cannot hold;
-        end them, metadata names them.
         - RESOURCE_EXHAUSTED QUOTA_EXCEEDED: the tenant's quota is used up, QuotaFailure says which; free
         something, or ask the operator.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
@@ -361,7 +362,8 @@ class StateServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Restore(self, request, context):
-        """Replaces the session's state by a checkpoint's, all or nothing.
+        """Replaces the session's state by a checkpoint's, all or nothing. A transaction that is open is rolled back. Where
+        both states do not fit into one container, and where the session has none, it goes on in another (`generation` + 1).
 
         Errors:
         - INVALID_ARGUMENT BAD_ID: an id does not match `[A-Za-z0-9._-]{1,128}`; choose another.
@@ -369,10 +371,12 @@ class StateServiceServicer:
         - NOT_FOUND CHECKPOINT_NOT_FOUND: no such checkpoint of the caller's; ListCheckpoints shows those there
         are.
         - FAILED_PRECONDITION SESSION_TERMINATED: the session has ended; create another.
-        - FAILED_PRECONDITION TRANSACTION_OPEN: an explicit transaction is open; name it, or commit or roll it
-        back first.
         - FAILED_PRECONDITION CHECKPOINT_INCOMPATIBLE: another Python minor version, or a package is missing;
         use a matching template, or `allow_lost`.
+        - RESOURCE_EXHAUSTED TOO_LARGE: a sandbox of the template has not enough memory for the state; the session is as
+        it was, enlarge the template.
+        - RESOURCE_EXHAUSTED WORKSPACE_FULL: the files do not fit into a sandbox of the template; the session is as it
+        was, enlarge the template.
         - RESOURCE_EXHAUSTED POOL_QUEUE_FULL: too many callers wait for a sandbox; try again after RetryInfo's
         delay.
         - UNAVAILABLE POOL_DEGRADED: sandboxes of this template fail to start; try again later, GetPool has the
@@ -380,6 +384,7 @@ class StateServiceServicer:
         - UNAVAILABLE POOL_TIMEOUT: no sandbox became ready in time; try again with the same request id.
         - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
         - UNAVAILABLE SESSION_BUSY: the session is running an operation; try again after RetryInfo's delay.
+        - UNAVAILABLE SANDBOX_LOST_BEFORE_START: the sandboxes that it was given died over it; try again.
         - UNAVAILABLE STORE_UNAVAILABLE: the checkpoint store cannot be reached; try again, nothing was
         changed.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
@@ -401,6 +406,7 @@ class StateServiceServicer:
         - INVALID_ARGUMENT BAD_ID: an id does not match `[A-Za-z0-9._-]{1,128}`; choose another.
         - NOT_FOUND CHECKPOINT_NOT_FOUND: no such checkpoint of the caller's; ListCheckpoints shows those there
         are.
+        - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
         - UNAVAILABLE STORE_UNAVAILABLE: the checkpoint store cannot be reached; try again, nothing was
         changed.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
@@ -416,13 +422,14 @@ class StateServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListCheckpoints(self, request, context):
-        """Lists a session's checkpoints, newest first, without their `variables` and `files`.
+        """Lists the checkpoints of a session, or all of the caller's, newest first, without their `variables` and `files`.
 
         Errors:
         - INVALID_ARGUMENT BAD_FIELD: a field is missing, malformed or beyond its limit; correct it, BadRequest
         names it.
         - INVALID_ARGUMENT BAD_ID: an id does not match `[A-Za-z0-9._-]{1,128}`; choose another.
-        - NOT_FOUND SESSION_NOT_FOUND: no such session of the caller's, or ended over 24 hours ago; create one.
+        - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
+        - UNAVAILABLE STORE_UNAVAILABLE: the server's records cannot be read; try again.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
         - PERMISSION_DENIED NOT_ALLOWED: this key may not do that; use another.
         - UNIMPLEMENTED NOT_SUPPORTED: something asked for is not built yet or not on this server, metadata
@@ -444,6 +451,7 @@ class StateServiceServicer:
         - INVALID_ARGUMENT BAD_ID: an id does not match `[A-Za-z0-9._-]{1,128}`; choose another.
         - NOT_FOUND CHECKPOINT_NOT_FOUND: no such checkpoint of the caller's; ListCheckpoints shows those there
         are.
+        - UNAVAILABLE DRAINING: the server is shutting down; try again, nothing was recorded.
         - UNAVAILABLE STORE_UNAVAILABLE: the checkpoint store cannot be reached; try again, nothing was
         changed.
         - UNAUTHENTICATED BAD_CREDENTIALS: the key is missing or wrong; send the right one.
