@@ -27,9 +27,13 @@ def test_a_state_is_saved_and_brought_back(client: Client, unsaved: Session) -> 
     found = {each.name: each.fidelity for each in client.checkpoint(saved.checkpoint_id).variables}
     assert found["lost"] == checkpoint_pb2.FIDELITY_LOST
     (fork,) = session.fork()
+    assert session.restored == report
+    assert fork.restored is not None
     with fork:
         assert fork.run("a").value == [1]
     with client.session(template="slim", from_checkpoint_id=saved.checkpoint_id) as other:
+        assert other.restored is not None
+        assert [each.name for each in other.restored.lost] == ["lost"]
         assert other.run("b").value == [1]
     client.delete_checkpoint(saved.checkpoint_id)
     with pytest.raises(NotFound):
@@ -49,6 +53,7 @@ async def test_the_async_client_does_the_same(server: ServerProcess) -> None:
         assert (await session.run("a")).value == 1
         assert [each.checkpoint_id async for each in session.checkpoints()] == [saved.checkpoint_id]
         (fork,) = await session.fork()
+        assert fork.restored is not None
         async with fork:
             assert (await fork.run("a")).value == 1
 
@@ -92,6 +97,11 @@ def test_the_command_line_makes_compares_and_deletes(server: ServerProcess, unsa
         ("changed", "./f"),
     }
     assert "kept" in sandbank("checkpoints", "show", new)
+    assert sandbank("checkpoints", "diff", new, new) == ""
+    made = sandbank("sessions", "fork", session.session_id, "--count", "2").split()
+    assert [sandbank("exec", "new", "--session", each).strip() for each in made] == [repr("x" * 100)] * 2
+    sandbank("sessions", "delete", *made)
+    assert sandbank("exec", "gone", "--template", "slim", "--from-checkpoint", old).strip() == "2"
     assert "restored" in sandbank("checkpoints", "restore", session.session_id, old)
     assert session.run("gone").value == 2
     asleep = json.loads(sandbank("sessions", "hibernate", session.session_id, "--json"))
@@ -100,4 +110,8 @@ def test_the_command_line_makes_compares_and_deletes(server: ServerProcess, unsa
     assert session.run("gone").value == 2
     sandbank("checkpoints", "delete", asleep["latest_checkpoint_id"])
     sandbank("checkpoints", "delete", old, new)
-    assert json.loads(sandbank("checkpoints", "list", session.session_id, "--json")) == []
+    left = {
+        each["checkpoint_id"]
+        for each in json.loads(sandbank("checkpoints", "list", session.session_id, "--json"))
+    }
+    assert left.isdisjoint({asleep["latest_checkpoint_id"], old, new})

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from itertools import zip_longest
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from sandbank import requests, rpc
 from sandbank.encoded import Encoded
@@ -52,10 +53,17 @@ class Listing(Generic[T]):
     field: str
 
 
-def create_session(options: requests.SessionOptions) -> Call[session_pb2.Session]:
+Made: TypeAlias = tuple[session_pb2.Session, checkpoint_pb2.RestoreReport | None]
+"""A new session, and what came back where it was made of a checkpoint."""
+
+
+def create_session(options: requests.SessionOptions) -> Call[Made]:
     """Create a session."""
-    request = requests.create_session(options)
-    return Call(rpc.CREATE_SESSION, request, lambda answer: answer.session, "create")
+
+    def read(answer: session_pb2.CreateSessionResponse) -> Made:
+        return answer.session, answer.restore_report if answer.HasField("restore_report") else None
+
+    return Call(rpc.CREATE_SESSION, requests.create_session(options), read, "create")
 
 
 def get_session(session_id: str) -> Call[session_pb2.Session]:
@@ -109,15 +117,19 @@ def rewind_session(session_id: str, operation_id: str) -> Call[session_pb2.Sessi
 
 def fork_session(
     session_id: str, count: int, labels: Mapping[str, str] | None, request_id: str | None
-) -> Call[list[session_pb2.Session]]:
+) -> Call[list[Made]]:
     """Make new sessions of a session's state now."""
+
+    def read(answer: session_pb2.ForkSessionResponse) -> list[Made]:
+        return list(zip_longest(answer.sessions, answer.restore_reports))
+
     request = session_pb2.ForkSessionRequest(
         session_id=session_id,
         request_id=request_id or requests.new_id("fork"),
         count=count,
         labels=labels or {},
     )
-    return Call(rpc.FORK_SESSION, request, lambda answer: list(answer.sessions), None)
+    return Call(rpc.FORK_SESSION, request, read, None)
 
 
 def checkpoint(

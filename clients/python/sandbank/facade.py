@@ -12,7 +12,7 @@ from sandbank.connection import Connection
 from sandbank.follow import Follower
 from sandbank.results import Callbacks, ResultFold
 from sandbank.retrying import RetryPolicy
-from sandbank.v1 import execution_pb2, session_pb2, transaction_pb2
+from sandbank.v1 import checkpoint_pb2, execution_pb2, session_pb2, transaction_pb2
 
 
 class ClientBase:
@@ -72,12 +72,21 @@ class ScopeBase:
 class SessionBase(ScopeBase):
     """A session's identity and the last that is known of it.
 
-    `info` is the session as the server last described it.
+    `info` is the session as the server last described it. `restored` is what came back of the checkpoint that it
+    was made of or restored from here, and what did not; None where it was neither.
     """
 
-    def __init__(self, info: session_pb2.Session, policy: RetryPolicy, *, owned: bool) -> None:
+    def __init__(
+        self,
+        info: session_pb2.Session,
+        policy: RetryPolicy,
+        *,
+        owned: bool,
+        restored: checkpoint_pb2.RestoreReport | None = None,
+    ) -> None:
         super().__init__(info.session_id, policy)
         self.info = info
+        self.restored = restored
         self._owned = owned
 
     def __repr__(self) -> str:

@@ -156,7 +156,7 @@ def test_an_absent_server_exits_with_3_and_a_hint(
         (["files", "list", "s-1"], ["here.txt"]),
         (["files", "stat", "s-1", "here.txt"], ["here.txt", "sha256"]),
         (["files", "mkdir", "s-1", "new"], ["new", "directory"]),
-        (["info"], ["0.1.0", "local", "execute, files", "slim", "code_bytes"]),
+        (["info"], ["0.1.0", "local", "execute, files", "slim", "code_bytes", "1.0 MiB"]),
     ],
 )
 def test_every_command_shows_its_result_and_has_json(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from sandbank.cli.tables import lasting
 from sandbank.v1 import execution_pb2 as ex
+from sandbank.v1 import session_pb2
 from sandbank.v1.transaction_pb2 import Transaction
 
 from tests.fakes.api_server import FakeServer, events_of
@@ -102,3 +104,36 @@ def test_questions_are_answered_from_standard_input(server: FakeServer, run: Run
     assert "a? " in as_json.stderr
     run("run", "-", given="1+1")
     assert [request.allow_input for request in server.called("Execute")] == [True, True, False]
+
+
+def test_what_a_death_cost_is_shown(server: FakeServer, run: Run) -> None:
+    """By name, of very many the first; nothing is said of what was not lost."""
+    run("exec", "1+1", "--keep")
+    server.sessions["s-1"].last_recovery.CopyFrom(
+        session_pb2.Recovery(
+            reason="killed by SIGKILL",
+            from_checkpoint_id="ck-1",
+            lost_operation_ids=[f"op-{number}" for number in range(23)],
+            lost_variables=["prices"],
+        )
+    )
+    shown = run("sessions", "show", "s-1").stdout
+    for told in ("killed by SIGKILL", "ck-1", "op-0, op-1,", "op-19 and 3 more", "prices"):
+        assert told in shown
+    assert "lost files" not in shown
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "told"),
+    [(0, "0 ms"), (50, "50 ms"), (1500, "1500 ms"), (2000, "2 s"), (90_000, "90 s"), (900_000, "15 min")],
+)
+def test_durations_are_told_exactly(milliseconds: int, told: str) -> None:
+    """In the largest unit that has them whole."""
+    assert lasting(milliseconds) == told
+
+
+def test_a_new_session_may_begin_with_a_saved_state(server: FakeServer, run: Run) -> None:
+    """Of one that exists it is wrong usage."""
+    assert run("exec", "1+1", "--from-checkpoint", "ck-1").exit_code == 0
+    assert server.called("CreateSession")[0].from_checkpoint_id == "ck-1"
+    assert run("exec", "1+1", "--session", "s-1", "--from-checkpoint", "ck-1").exit_code == 2

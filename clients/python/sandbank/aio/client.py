@@ -39,7 +39,8 @@ class AsyncClient(ClientBase):
         call = calls.create_session(options)
 
         async def create() -> AsyncSession:
-            return AsyncSession(self._transport, await self._transport.call(call), owned=True)
+            info, restored = await self._transport.call(call)
+            return AsyncSession(self._transport, info, owned=True, restored=restored)
 
         return Opening(create)
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from sandbank.cli.command import USAGE, AsJson, Cli, command
-from sandbank.cli.tables import age, details, enum_name, moment, size, span, table
+from sandbank.cli.tables import age, details, enum_name, labels, moment, size, span, table
 from sandbank.cli.terminal import plain
 from sandbank.v1 import checkpoint_pb2
 
@@ -85,7 +85,7 @@ def _list(
         )
         for each in found
     ]
-    cli.out.print(table(("CHECKPOINT", "SESSION", "AGE", "SIZE", "NEW", "COUNT", "VERIFIED"), rows))
+    cli.out.print(table(("CHECKPOINT", "SESSION", "AGE", "SIZE", "NEW", "RUNS", "VERIFIED"), rows))
 
 
 def _show(cli: Cli, checkpoint_id: CheckpointId) -> None:
@@ -102,7 +102,10 @@ def _diff(cli: Cli, old: CheckpointId, new: CheckpointId) -> None:
     if cli.as_json:
         cli.json([{"change": change, "what": what} for change, what in rows])
         return
-    cli.out.print(table(("", "WHAT"), rows))
+    if rows:
+        cli.out.print(table(("CHANGE", "WHAT"), rows))
+    else:
+        cli.say("no variable and no file differs in presence, type, size or fidelity")
 
 
 def _delete(cli: Cli, checkpoint_ids: Annotated[list[str], typer.Argument(metavar="CHECKPOINT...")]) -> None:
@@ -110,6 +113,9 @@ def _delete(cli: Cli, checkpoint_ids: Annotated[list[str], typer.Argument(metava
     with cli.client() as client:
         for checkpoint_id in checkpoint_ids:
             client.delete_checkpoint(checkpoint_id)
+            cli.say(f"deleted {checkpoint_id}")
+    if cli.as_json:
+        cli.json({"deleted": checkpoint_ids})
 
 
 def _gc(
@@ -169,12 +175,16 @@ def _print(cli: Cli, checkpoint: checkpoint_pb2.Checkpoint) -> None:
             [
                 ("checkpoint", checkpoint.checkpoint_id),
                 ("session", checkpoint.session_id),
+                ("before it", checkpoint.parent_checkpoint_id),
                 ("made", moment(checkpoint.create_time)),
                 ("took", span(checkpoint.wall_time)),
                 ("size", size(checkpoint.size_bytes)),
                 ("new", size(checkpoint.new_bytes)),
+                ("executions", checkpoint.execution_count),
+                ("last operation", checkpoint.last_operation_id),
                 ("python", checkpoint.python_version),
                 ("verified", "yes" if checkpoint.verified else "no"),
+                ("labels", labels(checkpoint.labels)),
             ]
         )
     )

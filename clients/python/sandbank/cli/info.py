@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbank.cli.command import Cli
-from sandbank.cli.tables import details, size, table
+from sandbank.cli.tables import details, lasting, size, table
 
 
 def info(cli: Cli) -> None:
@@ -41,4 +41,11 @@ def info(cli: Cli) -> None:
     columns = ("TEMPLATE", "PYTHON", "MEMORY", "CPUS", "PROCESSES", "WORKSPACE", "NETWORK", "PACKAGES")
     cli.out.print(table(columns, rows))
     cli.out.print()
-    cli.out.print(table(("LIMIT", "VALUE"), sorted(server.limits.items())))
+    cli.out.print(table(("LIMIT", "VALUE"), [_limit(*each) for each in sorted(server.limits.items())]))
+
+
+def _limit(name: str, value: int) -> tuple[str, str]:
+    """Return a limit as it is set, in a unit for people: its name ends in the one that it is sent in."""
+    if name.endswith("_ms"):
+        return name.removesuffix("_ms"), lasting(value)
+    return name, size(value) if name.endswith("_bytes") else f"{value:,}"

@@ -13,6 +13,7 @@ from sandbank.cli.command import Cli, CommandError
 from sandbank.requests import ExecuteOptions, SessionOptions
 from sandbank.sync.client import Client
 from sandbank.sync.session import Session
+from sandbank.v1 import checkpoint_pb2
 
 SessionOption = Annotated[
     str | None, typer.Option("--session", help="Run in this session; it stays.", show_default=False)
@@ -27,6 +28,9 @@ HistoryOption = Annotated[
     typer.Option(
         "--history", help="States of the new session that a rewind can go back to.", min=0, show_default=False
     ),
+]
+CheckpointOption = Annotated[
+    str, typer.Option("--from-checkpoint", metavar="ID", help="Begin the new session with this saved state.")
 ]
 TimeoutOption = Annotated[
     float | None, typer.Option("--timeout", help="Seconds that the code may run.", min=0.001)
@@ -65,7 +69,9 @@ TransactionOption = Annotated[
 ]
 
 
-def session_options(template: str, env: list[str] | None, history: int | None = None) -> SessionOptions:
+def session_options(
+    template: str, env: list[str] | None, history: int | None = None, checkpoint: str = ""
+) -> SessionOptions:
     """Return the options of a new session from those of the command line."""
     options: SessionOptions = {}
     if template:
@@ -77,6 +83,8 @@ def session_options(template: str, env: list[str] | None, history: int | None = 
         options["env"] = {name: value for name, _, value in pairs}
     if history is not None:
         options["history"] = history
+    if checkpoint:
+        options["from_checkpoint_id"] = checkpoint
     return options
 
 
@@ -92,16 +100,28 @@ def open_session(
     """Give an existing session, or a new one that ends with the block unless it is kept."""
     if session_id is not None:
         if options:
-            raise CommandError("--template, --env and --history are for a new session, not with --session")
+            raise CommandError(
+                "--template, --env, --history and --from-checkpoint are for a new session, not with --session"
+            )
         yield client.attach(session_id)
         return
     session = client.session(**options)
+    if session.restored is not None:
+        tell_missing(cli, session.restored)
     if keep:
         cli.say(f"session {session.session_id}")
         yield session
         return
     with session:
         yield session
+
+
+def tell_missing(cli: Cli, report: checkpoint_pb2.RestoreReport) -> None:
+    """Say what of a saved state is not there."""
+    for variable in report.lost:
+        cli.say(f"lost {variable.name}: {variable.reason}")
+    for file in report.lost_files:
+        cli.say(f"lost the file {file.path}: {file.reason}")
 
 
 def upload_all(cli: Cli, session: Session, paths: list[Path]) -> None:

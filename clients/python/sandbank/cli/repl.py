@@ -7,6 +7,7 @@ from pathlib import Path
 from sandbank.cli.command import OK, SERVER_ERROR, Cli
 from sandbank.cli.options import (
     FIGURES,
+    CheckpointOption,
     EnvOption,
     FiguresOption,
     HistoryOption,
@@ -44,6 +45,7 @@ def repl(
     template: TemplateOption = "",
     env: EnvOption = None,
     history: HistoryOption = None,
+    from_checkpoint: CheckpointOption = "",
     upload: UploadOption = None,
     timeout: TimeoutOption = None,
     on_failure: OnFailureOption = "",
@@ -61,9 +63,10 @@ def repl(
         timeout=timeout, on_failure=on_failure, tx_policy=policy, isolation=isolation, allow_input=True
     )
     kept = HISTORY if history is None and session is None else history
+    created = session_options(template, env, kept, from_checkpoint)
     with (
         cli.client() as client,
-        open_session(cli, client, session, keep, session_options(template, env, kept)) as opened,
+        open_session(cli, client, session, keep, created) as opened,
     ):
         upload_all(cli, opened, upload or [])
         cli.say(f"session {opened.session_id}, Python {opened.info.python_version or '?'}; :help for help")

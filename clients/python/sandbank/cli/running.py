@@ -14,6 +14,7 @@ from sandbank.cli.command import CODE_FAILED, INTERRUPTED, OK, Cli
 from sandbank.cli.interrupts import Interrupts
 from sandbank.cli.options import (
     FIGURES,
+    CheckpointOption,
     EnvOption,
     FiguresOption,
     FilesOption,
@@ -63,6 +64,7 @@ def run_file(
     template: TemplateOption = "",
     env: EnvOption = None,
     history: HistoryOption = None,
+    from_checkpoint: CheckpointOption = "",
     upload: UploadOption = None,
     timeout: TimeoutOption = None,
     on_failure: OnFailureOption = "",
@@ -85,9 +87,10 @@ def run_file(
         # Standard input was the code: there is nothing left in it to read.
         allow_input=not given,
     )
+    created = session_options(template, env, history, from_checkpoint)
     with (
         cli.client() as client,
-        open_session(cli, client, session, keep, session_options(template, env, history)) as opened,
+        open_session(cli, client, session, keep, created) as opened,
     ):
         upload_all(cli, opened, upload or [])
         return run_code(cli, opened, code, options, figures).exit_code
@@ -101,6 +104,7 @@ def exec_code(
     template: TemplateOption = "",
     env: EnvOption = None,
     history: HistoryOption = None,
+    from_checkpoint: CheckpointOption = "",
     upload: UploadOption = None,
     timeout: TimeoutOption = None,
     on_failure: OnFailureOption = "",
@@ -120,9 +124,10 @@ def exec_code(
         transaction_id=transaction,
         allow_input=True,
     )
+    created = session_options(template, env, history, from_checkpoint)
     with (
         cli.client() as client,
-        open_session(cli, client, session, keep, session_options(template, env, history)) as opened,
+        open_session(cli, client, session, keep, created) as opened,
     ):
         upload_all(cli, opened, upload or [])
         return run_code(cli, opened, code, options, figures).exit_code

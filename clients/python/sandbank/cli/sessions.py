@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -12,12 +13,14 @@ from sandbank.cli.terminal import plain
 from sandbank.v1 import session_pb2
 
 app = typer.Typer(
-    help="List, show, reset, rewind and end sessions; read their variables.",
+    help="List, show, reset, rewind, fork, hibernate and end sessions; read their variables.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 SessionId = Annotated[str, typer.Argument(metavar="SESSION", help="The session's id.")]
+
+_NAMES_SHOWN = 20
 
 
 def state_of(session: session_pb2.Session) -> str:
@@ -25,8 +28,27 @@ def state_of(session: session_pb2.Session) -> str:
     return enum_name(session_pb2.Session.State, session.state, "STATE_")
 
 
+def lost(recovery: session_pb2.Recovery) -> str:
+    """Return how much a recovery cost, empty where nothing was lost."""
+    counts = (
+        (len(recovery.lost_operation_ids), "operation"),
+        (len(recovery.lost_variables), "variable"),
+        (len(recovery.lost_files), "file"),
+    )
+    told = [f"{count} {what}{'s' if count > 1 else ''}" for count, what in counts if count]
+    return f"lost {', '.join(told)}" if told else ""
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first of many names; `--json` has them all."""
+    left = len(names) - _NAMES_SHOWN
+    shown = ", ".join(names[:_NAMES_SHOWN])
+    return f"{shown} and {left:,} more" if left > 0 else shown
+
+
 def describe(session: session_pb2.Session) -> Any:
     """Return a session as a table of names and values."""
+    recovery = session.last_recovery
     return details(
         [
             ("session", session.session_id),
@@ -43,7 +65,13 @@ def describe(session: session_pb2.Session) -> Any:
             ("labels", labels(session.labels)),
             ("checkpoint", session.latest_checkpoint_id),
             ("transaction", session.open_transaction_id),
-            ("last recovery", session.last_recovery.reason),
+            ("last recovery", moment(recovery.time)),
+            ("", recovery.reason),
+            ("from checkpoint", recovery.from_checkpoint_id),
+            ("lost operations", _some(recovery.lost_operation_ids)),
+            ("lost variables", _some(recovery.lost_variables)),
+            ("lost files", _some(recovery.lost_files)),
+            ("recomputed", _some(recovery.recomputed)),
         ]
     )
 
@@ -111,6 +139,21 @@ def _reset(
     cli.json(found) if cli.as_json else cli.out.print(describe(found))
 
 
+def _fork(
+    cli: Cli,
+    session: SessionId,
+    count: Annotated[int, typer.Option("--count", min=1, help="How many.")] = 1,
+) -> None:
+    """Make new sessions of a session's state now, and print their ids."""
+    with cli.client() as client:
+        made = [each.info for each in client.attach(session).fork(count)]
+    if cli.as_json:
+        cli.json(made)
+        return
+    for each in made:
+        typer.echo(each.session_id)
+
+
 def _watch(cli: Cli, session: SessionId) -> None:
     """Show what happens to a session, until it ends or Ctrl-C."""
     with cli.client() as client:
@@ -123,7 +166,7 @@ def _watch(cli: Cli, session: SessionId) -> None:
                 changed = event.session_changed
                 told = f"{state_of(changed)} generation {changed.generation} {changed.state_detail}"
             elif kind == "recovery":
-                told = f"recovered: {event.recovery.reason}"
+                told = "; ".join(filter(None, (f"recovered: {event.recovery.reason}", lost(event.recovery))))
             else:
                 told = event.background_output.data.decode("utf-8", "replace").rstrip("\n")
             cli.out.print(f"{moment(event.time)}  {plain(told)}", markup=False)
@@ -134,6 +177,7 @@ for _name, _function in (
     ("show", _show),
     ("delete", _delete),
     ("reset", _reset),
+    ("fork", _fork),
     ("watch", _watch),
 ):
     command(app, _name)(_function)

@@ -95,6 +95,14 @@ def age(time: Timestamp, now: datetime | None = None) -> str:
     return f"{seconds} s"
 
 
+def lasting(milliseconds: int) -> str:
+    """Return a duration exactly, in the largest unit that has it whole, such as `15 min`."""
+    for unit, length in (("h", 3_600_000), ("min", 60_000), ("s", 1000)):
+        if milliseconds and milliseconds % length == 0:
+            return f"{milliseconds // length} {unit}"
+    return f"{milliseconds} ms"
+
+
 def labels(pairs: Any) -> str:
     """Return labels as `a=b c=d`, by name."""
     return " ".join(f"{key}={value}" for key, value in sorted(pairs.items()))

@@ -35,7 +35,8 @@ class Client(ClientBase):
 
     def session(self, **options: Unpack[requests.SessionOptions]) -> Session:
         """Create a session. As a context manager it is deleted at the end of the block."""
-        return Session(self._transport, self._transport.call(calls.create_session(options)), owned=True)
+        info, restored = self._transport.call(calls.create_session(options))
+        return Session(self._transport, info, owned=True, restored=restored)
 
     def attach(self, session_id: str) -> Session:
         """Use a session that exists already. As a context manager it stays."""

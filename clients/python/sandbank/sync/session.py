@@ -20,11 +20,19 @@ from sandbank.v1 import checkpoint_pb2, execution_pb2, session_pb2
 class Session(SessionBase, Scope):
     """A session on the server. As a context manager it is deleted at the end if it was created here.
 
-    `info` is the session as the server last described it; `refresh` asks again. `files` is its workspace.
+    `info` is the session as the server last described it; `refresh` asks again. `files` is its workspace. `restored`
+    is what came back of the checkpoint that it was made of or restored from here, and what did not, else None.
     """
 
-    def __init__(self, transport: Transport, info: session_pb2.Session, *, owned: bool) -> None:
-        super().__init__(info, transport.connection.retry, owned=owned)
+    def __init__(
+        self,
+        transport: Transport,
+        info: session_pb2.Session,
+        *,
+        owned: bool,
+        restored: checkpoint_pb2.RestoreReport | None = None,
+    ) -> None:
+        super().__init__(info, transport.connection.retry, owned=owned, restored=restored)
         self._transport = transport
         self.files = Files(transport, info.session_id)
 
@@ -111,7 +119,7 @@ class Session(SessionBase, Scope):
     def restore(self, checkpoint_id: str, *, allow_lost: bool = False) -> checkpoint_pb2.RestoreReport:
         """Replace the state by a checkpoint's, all or nothing; return what came back and what did not."""
         answer = self._transport.call(calls.restore(self.session_id, checkpoint_id, allow_lost))
-        self.info = answer.session
+        self.info, self.restored = answer.session, answer.report
         return answer.report
 
     def fork(
@@ -123,7 +131,7 @@ class Session(SessionBase, Scope):
     ) -> list[Session]:
         """Make new sessions of the state now, each in a sandbox of its own; `secret_env` is not handed on."""
         made = self._transport.call(calls.fork_session(self.session_id, count, labels, request_id))
-        return [Session(self._transport, info, owned=True) for info in made]
+        return [Session(self._transport, info, owned=True, restored=report) for info, report in made]
 
     def checkpoints(self, *, page_size: int = 0) -> Iterator[checkpoint_pb2.Checkpoint]:
         """Iterate over this session's checkpoints, newest first, without what is in them."""
