@@ -154,6 +154,8 @@ class Observed:
         self.transactions: list[tuple[bool, str]] = []
         self.rollbacks: list[str] = []
         self.links: list[bool] = []
+        self.checkpoints: list[str] = []
+        self.changes: list[str] = []
 
     def operation_finished(self, _template: str, operation: execution_pb2.Operation, _trace: str) -> None:
         """See the port."""
@@ -174,6 +176,20 @@ class Observed:
     def link_lost(self, _template: str, *, found_again: bool) -> None:
         """See the port."""
         self.links.append(found_again)
+
+    def checkpoint_made(self, _tenant: str, *, automatic: bool, seconds: float, new_bytes: int) -> None:
+        """See the port."""
+        assert seconds >= 0
+        assert new_bytes >= 0
+        self.checkpoints.append("policy" if automatic else "asked")
+
+    def checkpoint_failed(self, _tenant: str, *, automatic: bool, reason: str) -> None:
+        """See the port."""
+        self.checkpoints.append(f"{'policy' if automatic else 'asked'}: {reason}")
+
+    def came_to(self, _tenant: str, what: str) -> None:
+        """See the port."""
+        self.changes.append(what)
 
 
 class World:

@@ -135,6 +135,7 @@ class Metrics:
             ["tenant", "cause"],
             registry=registry,
         )
+        self._define_states()
         self.link_reconnects = Counter(
             "sandbank_link_reconnects", "Connections to supervisors made again.", registry=registry
         )
@@ -146,6 +147,31 @@ class Metrics:
         )
         self.dropped_output_bytes = Counter(
             "sandbank_dropped_output_bytes", "Output beyond what is kept for an operation.", registry=registry
+        )
+
+    def _define_states(self) -> None:
+        registry = self.registry
+        self.checkpoints = Counter(
+            "sandbank_checkpoints",
+            "Checkpoints that were durable, or could not be made and why, by who asked for them.",
+            ["tenant", "cause", "end"],
+            registry=registry,
+        )
+        self.checkpoint_seconds = Histogram(
+            "sandbank_checkpoint_seconds",
+            "Time from the beginning of a checkpoint until it was durable.",
+            ["tenant"],
+            buckets=_OPERATIONS,
+            registry=registry,
+        )
+        self.checkpoint_new_bytes = Counter(
+            "sandbank_checkpoint_new_bytes", "Content that the store lacked.", ["tenant"], registry=registry
+        )
+        self.session_changes = Counter(
+            "sandbank_session_changes",
+            "Sessions that were recovered, woken or hibernated, or could not be, or crashed.",
+            ["tenant", "change"],
+            registry=registry,
         )
 
     def observe_rpc(self, method: str, code: str, seconds: float) -> None:

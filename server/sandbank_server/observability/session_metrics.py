@@ -13,6 +13,8 @@ from sandbank_server.observability.metrics import Metrics
 _SIGNAL = re.compile(r"SIG[A-Z0-9]{2,10}")
 _CAUSES = ("out of memory", "exited", "timeout", "cancel")
 
+_CAUSES_OF_CHECKPOINTS = ("asked", "policy")
+
 _ENDS = (
     ("session ended", "session ended"),
     ("sandbox was lost", "sandbox lost"),
@@ -96,6 +98,20 @@ class SessionMetrics:
             self._metrics.link_reconnects.inc()
         else:
             self._metrics.link_faults.labels("lost").inc()
+
+    def checkpoint_made(self, tenant: str, *, automatic: bool, seconds: float, new_bytes: int) -> None:
+        """Count a checkpoint that is durable."""
+        self._metrics.checkpoints.labels(tenant, _CAUSES_OF_CHECKPOINTS[automatic], "durable").inc()
+        self._metrics.checkpoint_seconds.labels(tenant).observe(max(0.0, seconds))
+        self._metrics.checkpoint_new_bytes.labels(tenant).inc(max(0, new_bytes))
+
+    def checkpoint_failed(self, tenant: str, *, automatic: bool, reason: str) -> None:
+        """Count one that could not be made, by the API's reason."""
+        self._metrics.checkpoints.labels(tenant, _CAUSES_OF_CHECKPOINTS[automatic], reason).inc()
+
+    def came_to(self, tenant: str, what: str) -> None:
+        """Count what became of a session."""
+        self._metrics.session_changes.labels(tenant, what).inc()
 
 
 def cause_of(reason: str) -> str:

@@ -68,6 +68,15 @@ class SessionObserver(Protocol):
     def link_lost(self, tenant: str, *, found_again: bool) -> None:
         """A link broke."""
 
+    def checkpoint_made(self, tenant: str, *, automatic: bool, seconds: float, new_bytes: int) -> None:
+        """A checkpoint is durable; ``automatic``: a policy or hibernation asked for it. ``new_bytes``: as stored."""
+
+    def checkpoint_failed(self, tenant: str, *, automatic: bool, reason: str) -> None:
+        """A checkpoint could not be made. ``reason``: of the API."""
+
+    def came_to(self, tenant: str, what: str) -> None:
+        """A session was recovered, woken or hibernated, or could not be, or has crashed."""
+
 
 @dataclass(frozen=True, slots=True)
 class SessionLimits:

@@ -170,3 +170,19 @@ def test_outcomes_are_counted_by_policy_and_transactions_by_their_end() -> None:
         assert f'sandbank_transactions_total{{end="{end}",tenant="default"}} 1.0' in text
     for cause, count in (("operation", 1), ("transaction", 6), ("rewind", 1)):
         assert f'sandbank_rollbacks_total{{cause="{cause}",tenant="default"}} {count}.0' in text
+
+
+def test_checkpoints_are_counted_by_who_asked_and_what_came_of_it() -> None:
+    """With their time and what they cost; what became of sessions is counted beside."""
+    metrics = Metrics()
+    counted = SessionMetrics(metrics)
+    counted.checkpoint_made("default", automatic=True, seconds=0.02, new_bytes=500)
+    counted.checkpoint_made("default", automatic=False, seconds=0.03, new_bytes=0)
+    counted.checkpoint_failed("default", automatic=True, reason="STORE_UNAVAILABLE")
+    counted.came_to("default", "recovered")
+    text = metrics.text().decode()
+    for cause, end in (("policy", "durable"), ("asked", "durable"), ("policy", "STORE_UNAVAILABLE")):
+        assert f'sandbank_checkpoints_total{{cause="{cause}",end="{end}",tenant="default"}} 1.0' in text
+    assert 'sandbank_checkpoint_seconds_count{tenant="default"} 2.0' in text
+    assert 'sandbank_checkpoint_new_bytes_total{tenant="default"} 500.0' in text
+    assert 'sandbank_session_changes_total{change="recovered",tenant="default"} 1.0' in text

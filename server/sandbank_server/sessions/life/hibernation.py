@@ -80,6 +80,7 @@ class SessionHibernation(SessionWaking):
             try:
                 await self.hibernate()
             except DomainError as error:
+                self._services.observer.came_to(self._keeper.tenant, "not hibernated")
                 _log.warning(
                     "an idle session was not hibernated", reason=error.message, **self._keeper.names()
                 )
@@ -129,15 +130,19 @@ class SessionHibernation(SessionWaking):
             raise
         self._hang_up()
         self._keeper.change_as_saved()
+        self._services.observer.came_to(self._keeper.tenant, "hibernated")
         await self._services.pool.retire(sandbox_id, "its session hibernates")
         self._rest()
 
     async def _save_whole(self, link: RunnerLink) -> CheckpointRecord:
-        """Return a checkpoint that has the effects of every operation: one may be written of an older copy."""
+        """Return a checkpoint that has all there is: one may be written of an older copy, or be left behind."""
         log = self.operations.log
         for _ in range(_TRIES):
             saved = await self._save_state(link, "", {}, verify=False, automatic=True)
-            if log.covered_by(saved.checkpoint_id).issuperset(log.kept_effects()):
+            name = saved.checkpoint_id
+            if not log.coverage.knows(name) or log.sets_missing_in(name):
+                continue
+            if log.covered_by(name).issuperset(log.kept_effects()):
                 return saved
         raise SessionBusyError("there was no copy of the state of now to write; try again", retry_delay=1.0)
 

@@ -57,8 +57,9 @@ class SessionRecovery(SessionRestoring):
         """See :class:`SandboxSide`. The log may know of a checkpoint that a kill kept out of the record."""
         log = self.operations.log
         in_order = self._bring_log_up_to_date()
-        newest, known = log.coverage.line[-1:], log.coverage.knows(self.record.latest_checkpoint_id)
-        known = known or not self.record.latest_checkpoint_id
+        newest, in_row = log.coverage.line[-1:], self.record.latest_checkpoint_id
+        # It may have begun with another session's, which is in the line, too.
+        known = not in_row or in_row in log.coverage.line or log.coverage.knows(in_row)
         if newest and known and in_order:
             self._keeper.change(latest_checkpoint_id=newest[0])
         super().resume(link)
@@ -118,6 +119,7 @@ class SessionRecovery(SessionRestoring):
 
     def _leave_crashed(self, recovery: session_pb2.Recovery, detail: str, *, kept: bool = True) -> None:
         """Nothing is tried any more; ``kept``: the state is still in the checkpoint, for a Restore."""
+        self._services.observer.came_to(self._keeper.tenant, "crashed")
         self.operations.journal.detach(for_good=True)
         kept_in = (
             f"; its state is kept in checkpoint {self.record.latest_checkpoint_id}, Restore brings it back"
@@ -156,6 +158,7 @@ class SessionRecovery(SessionRestoring):
                         self._give_up(work, "", kept=False)
                     else:
                         await self._recover_once(work, record)
+                        self._services.observer.came_to(self._keeper.tenant, "recovered")
                 break
             except DAMAGED as error:
                 self._pass_over(work, error)
@@ -166,6 +169,11 @@ class SessionRecovery(SessionRestoring):
                     self._give_up(work, f"it could not be recovered: {error.message}")
                     break
                 await clock.sleep(pause)
+            except Exception:  # noqa: BLE001 - a fault of ours: those who wait must be told something
+                _log.exception("a recovery failed", **self._keeper.names())
+                if not self.record.sandbox_id:
+                    self._give_up(work, "it could not be recovered: the server failed over it")
+                break
         await self._keeper.save_if_possible()
 
     def _pass_over(self, work: Recovering, error: DomainError) -> None:

@@ -225,6 +225,7 @@ class SandboxSide(SessionCore):
             last_recovery=recovery.SerializeToString(),
         )
         self.events.publish(recovery=recovery)
+        self._services.observer.came_to(self._keeper.tenant, "crashed")
         self._services.pool.report_lost(sandbox_id, reason)
         self._tasks.start(self._keeper.save_if_possible(), "save")
 

@@ -100,7 +100,7 @@ class SessionSaving(SessionUse):
         work = self._tasks.start(
             self._checkpoint(request_id, dict(labels), verify=verify, automatic=automatic), "checkpoint"
         )
-        saved = await asyncio.shield(work)
+        saved = await self.go_through(work)
         assert saved is not None
         return saved
 
@@ -160,6 +160,9 @@ class SessionSaving(SessionUse):
 
         async def keep(written: Written) -> None:
             manifest = written.taken.manifest
+            if log.get(written.as_of_operation_id) is None:  # the sandbox's word: no operation that is known
+                written = replace(written, as_of_operation_id="")
+                manifest.operation = ""
             record = CheckpointRecord(
                 tenant=tenant,
                 checkpoint_id=checkpoint_id,
@@ -186,16 +189,22 @@ class SessionSaving(SessionUse):
                 if not written.stale:
                     self._autosave.saved(changes)
 
-        await write_state(
-            link,
-            self._library.chunks,
-            tenant,
-            checkpoint_id,
-            self._find_base,
-            keep,
-            verify=verify,
-            patience=patience,
-        )
+        try:
+            await write_state(
+                link,
+                self._library.chunks,
+                tenant,
+                checkpoint_id,
+                self._find_base,
+                keep,
+                verify=verify,
+                patience=patience,
+            )
+        except DomainError as error:
+            services.observer.checkpoint_failed(tenant, automatic=automatic, reason=error.reason)
+            raise
+        seconds, new_bytes = services.clock.monotonic() - began, kept[0].new_bytes
+        services.observer.checkpoint_made(tenant, automatic=automatic, seconds=seconds, new_bytes=new_bytes)
         return kept[0]
 
     async def _take_note(self, record: CheckpointRecord, written: Written, uploads: int, sets: int) -> None:
@@ -208,14 +217,21 @@ class SessionSaving(SessionUse):
         operations.log.cover(
             as_of, record.checkpoint_id, uploads=uploads, sets=sets, sandbox_state=written.state, ends=ends
         )
-        # A power cut must not leave a row whose checkpoint has effects of operations that the log does not know.
-        self._keeper.withhold(latest_checkpoint_id=self.record.latest_checkpoint_id)
-        self._keeper.change(latest_checkpoint_id=record.checkpoint_id)
-        await operations.log.sync()
-        self._keeper.catch_up()
-        await self._keeper.save()
+        await self._change_after_log(latest_checkpoint_id=record.checkpoint_id)
         for name, _, _ in ends:
             operations.release(name, record.checkpoint_id)
+
+    async def _change_after_log(self, **fields: object) -> None:
+        """Change the record, and save it once all that is in the log stays through a power cut.
+
+        That must not leave a row whose checkpoint has effects of operations that the log does not know, nor a log that
+        leads elsewhere.
+        """
+        self._keeper.withhold(latest_checkpoint_id=self.record.latest_checkpoint_id)
+        self._keeper.change(**fields)
+        await self.operations.log.sync()
+        self._keeper.catch_up()
+        await self._keeper.save()
 
     async def _verify(self, link: RunnerLink, saved: CheckpointRecord) -> CheckpointRecord:
         """Load it in a fresh process of the sandbox, which compares."""
@@ -240,7 +256,10 @@ class SessionSaving(SessionUse):
         return verified
 
     async def _find_base(self, checkpoint_id: str) -> Manifest | None:
-        """Return a checkpoint of this session, or of the one it came from, None where it is gone."""
+        """Return a checkpoint of this session, or the one that it began with; None for others, and where it is gone."""
+        log = self.operations.log
+        if not (checkpoint_id == log.origin or log.coverage.knows(checkpoint_id)):
+            return None  # who asks is code of the user's: of other sessions' states it learns nothing
         try:
             record = await self._library.get(self.record.tenant, checkpoint_id)
             return await self._library.manifest(record)

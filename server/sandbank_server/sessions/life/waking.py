@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import structlog
 from sandbank.v1 import checkpoint_pb2, session_pb2
@@ -26,7 +27,7 @@ from sandbank_server.sessions.log.operation_log import OperationLog
 from sandbank_server.sessions.operations.cursor import Cursor
 from sandbank_server.sessions.operations.submission import Submission
 from sandbank_server.sessions.ports import SessionServices
-from sandbank_server.sessions.recovery.deaths import Loss, recovery_message
+from sandbank_server.sessions.recovery.deaths import Loss, newest_names, recovery_message
 from sandbank_server.sessions.recovery.report import report_of
 
 _HIBERNATED = session_pb2.Session.STATE_HIBERNATED
@@ -36,6 +37,7 @@ WAKE_ATTEMPTS = 3
 """Sandboxes tried for one call that wakes a session, where they die over it."""
 
 _WOKEN = "it was woken"
+_WITHOUT_ALL = f"{_WOKEN}; not everything could be saved when it went to sleep"
 
 
 class SessionWaking(SessionWayBack):
@@ -87,10 +89,12 @@ class SessionWaking(SessionWayBack):
                     left -= 1
                     if left and isinstance(error, (SandboxLostBeforeStartError, SessionBusyError)):
                         continue  # the sandbox's fault: another may do better
+                    self._services.observer.came_to(self._keeper.tenant, "not woken")
                     self._sleep_on(error.message)
                     await self._keeper.save_if_possible()
                     self._rest()
                     raise
+                self._services.observer.came_to(self._keeper.tenant, "woken")
             self.touch()
 
     def _sleep_on(self, why: str) -> None:
@@ -115,26 +119,31 @@ class SessionWaking(SessionWayBack):
             await self._recover_once(work, record)
             return
         manifest = await self._library.manifest(record)
-        began = self._services.clock.monotonic()
-        loaded = await self._restore_elsewhere(record, manifest, allow_lost=False)
-        seconds = self._services.clock.monotonic() - began
-        report = report_of(manifest, loaded, seconds)
-        if report.lost or report.lost_files or report.recomputed:
-            self._tell_what_came_otherwise(record.checkpoint_id, report)
+        clock, told = self._services.clock, list[session_pb2.Recovery]()
+        began = clock.monotonic()
 
-    def _tell_what_came_otherwise(self, checkpoint_id: str, report: checkpoint_pb2.RestoreReport) -> None:
-        recovery = session_pb2.Recovery(
-            reason="it was woken; not everything could be saved when it went to sleep",
-            from_checkpoint_id=checkpoint_id,
-            generation=self.record.generation,
-            lost_variables=[each.name for each in report.lost],
-            lost_files=[each.path for each in report.lost_files],
-            recomputed=[each.name for each in report.recomputed],
-            wall_time=report.wall_time,
+        def tell(loaded: dict[str, Any]) -> dict[str, object]:
+            report = report_of(manifest, loaded, clock.monotonic() - began)
+            if not (report.lost or report.lost_files or report.recomputed):
+                return {}
+            told.append(self._what_came_otherwise(record.checkpoint_id, report))
+            return {"last_recovery": told[-1].SerializeToString()}
+
+        await self._restore_elsewhere(record, manifest, allow_lost=False, tell=tell)
+        for recovery in told:
+            self.events.publish(recovery=recovery)
+
+    def _what_came_otherwise(
+        self, checkpoint_id: str, report: checkpoint_pb2.RestoreReport
+    ) -> session_pb2.Recovery:
+        loss = Loss(
+            variables=[each.name for each in report.lost], files=[each.path for each in report.lost_files]
         )
-        recovery.time.FromDatetime(self._services.clock.now())
-        self._keeper.change(last_recovery=recovery.SerializeToString())
-        self.events.publish(recovery=recovery)
+        generation, now = self.record.generation + 1, self._services.clock.now()
+        recovery = recovery_message(_WITHOUT_ALL, generation, now, loss, checkpoint_id)
+        recovery.recomputed.extend(newest_names([each.name for each in report.recomputed])[0])
+        recovery.wall_time.CopyFrom(report.wall_time)
+        return recovery
 
     # Others.
 
@@ -147,7 +156,7 @@ class SessionWaking(SessionWayBack):
         await self._open.wait()
         copy = None
         if self._keeper.state == _HIBERNATED:
-            copy = await asyncio.shield(self._tasks.start(self._copy(request_id), "copy"))
+            copy = await self.go_through(self._tasks.start(self._copy(request_id), "copy"))
         if copy is not None:
             return copy
         return await self.checkpoint(request_id, {}, verify=False, automatic=True)
