@@ -55,8 +55,8 @@ class Settings(BaseSettings):
     )
     runtime: Literal["auto", "docker", "local"] = Field(
         default="auto",
-        description="Where sandboxes run: containers, or, for development only, processes of the same user. "
-        "auto: containers where an engine answers.",
+        description="Where sandboxes run: docker, containers; local, for development only, processes of the same "
+        "user; auto, containers where an engine answers.",
     )
     data_dir: FilePath = Field(
         default_factory=default_data_dir,
@@ -82,10 +82,11 @@ class Settings(BaseSettings):
         default="", description="HOST:PORT of the Prometheus metrics. Empty: off."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="The least that is logged."
+        default="info", description="The least that is logged: debug, info, warning, error."
     )
     log_format: Literal["console", "json"] = Field(
-        default="console", description="How it is logged, on standard error."
+        default="console",
+        description="How it is logged, on standard error: console, for people, or json, for machines.",
     )
     otlp_endpoint: str = Field(
         default="", description="Where traces go, as OTLP over gRPC: http://HOST:4317. Empty: off."

@@ -45,7 +45,8 @@ class Limits(BaseModel):
         description="How long code that is to stop may take over the interrupt before it is killed.",
     )
     idle_timeout: Duration = Field(
-        default=timedelta(minutes=15), description="After which an unused session ends."
+        default=timedelta(minutes=15),
+        description="After which an unused session hibernates, or ends where that was asked for.",
     )
     idle_timeout_max: Duration = Field(default=timedelta(hours=24), description="The longest idle timeout.")
     lifetime: Duration = Field(default=timedelta(hours=24), description="How long a session lives at most.")
@@ -148,7 +149,9 @@ class Checkpoints(BaseModel):
     )
     s3_secret_access_key: SecretStr = Field(default=SecretStr(""), description="The key's secret.")
     default_policy: Literal["none", "on_idle", "after_change", "synchronous"] = Field(
-        default="after_change", description="When the state of a session is saved that does not say."
+        default="after_change",
+        description="When the state of a session is saved that does not say: none, on_idle, after_change, "
+        "synchronous.",
     )
     keep_automatic: Count = Field(
         default=2, description="Checkpoints of a session kept of those that its policy made, the newest."

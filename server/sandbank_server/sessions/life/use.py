@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
+from typing import TypeVar
 
 from sandbank.v1 import session_pb2, transaction_pb2
 
@@ -20,6 +21,8 @@ from sandbank_server.sessions.ports import SessionServices
 from sandbank_server.sessions.views import transaction_message
 
 _State = session_pb2.Session
+
+_T = TypeVar("_T")
 
 _ATTACH_SECONDS = 5.0
 """How long a call waits while a broken link is mended."""
@@ -73,7 +76,8 @@ class SessionUse(SandboxSide):
         self._check_ended()
         if self._keeper.state == _State.STATE_CRASHED:
             raise SessionCrashedError(
-                f"session {self.session_id} has crashed: {self.record.state_detail}; reset it or delete it",
+                f"session {self.session_id} has crashed: {self.record.state_detail};"
+                " restore a checkpoint, reset it or delete it",
                 resource=self.session_id,
             )
 
@@ -115,7 +119,9 @@ class SessionUse(SandboxSide):
     def check_not_changing(self) -> None:
         """Raise :class:`SessionBusyError` while the session is being reset, rewound or restored."""
         if self._changing.locked():
-            raise SessionBusyError("the session is being reset; try again", retry_delay=0.2)
+            raise SessionBusyError(
+                "the session is being reset, rewound or restored; try again", retry_delay=0.2
+            )
 
     # Transactions.
 
@@ -162,10 +168,10 @@ class SessionUse(SandboxSide):
             ended = self.transactions.answer(transaction_id, commit=commit)
         return ended
 
-    async def go_through(self, work: asyncio.Task[None]) -> None:
+    async def go_through(self, work: asyncio.Task[_T]) -> _T:
         """Wait for work that goes on when the caller is cancelled; :class:`SessionTerminatedError` at its end."""
         try:
-            await asyncio.shield(work)
+            return await asyncio.shield(work)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if work.cancelled() and task is not None and not task.cancelling():
