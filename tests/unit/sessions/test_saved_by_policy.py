@@ -151,3 +151,19 @@ async def test_a_session_that_could_not_be_copied_is_tried_again(made: World, st
     await pass_time(made, 2 * STILL_SECONDS)
     await until(lambda: states.saving.count == 1)
     await pass_time_until(made, lambda: session.record.latest_checkpoint_id != "")
+
+
+async def test_of_what_is_saved_for_changes_outside_of_operations_only_the_newest_are_kept(
+    made: World, states: SavedStates
+) -> None:
+    """A session that only gets files and values would fill the disk."""
+    session = await made.create(checkpoint_policy=session_pb2.CHECKPOINT_POLICY_SYNCHRONOUS)
+    library = made.library
+    assert library is not None
+    for _ in range(5):
+        await session.changed_outside()
+    while session._tasks:
+        await asyncio.gather(*session._tasks._tasks)
+    kept = await library.of_session(session.record.tenant, session.session_id)
+    assert len(kept) == made.limits.keep_automatic
+    assert kept[0].checkpoint_id == session.record.latest_checkpoint_id

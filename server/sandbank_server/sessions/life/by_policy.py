@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+import structlog
 from sandbank.v1 import execution_pb2, session_pb2, transaction_pb2
 from sandbank_runner.v1 import runner_pb2
 
@@ -19,6 +20,8 @@ from sandbank_server.sessions.log.entry import KEPT_EFFECT
 from sandbank_server.sessions.log.operation_log import OperationLog
 from sandbank_server.sessions.log.transaction_ledger import LoggedTransaction
 from sandbank_server.sessions.ports import SessionServices
+
+_log = structlog.get_logger("sandbank.session")
 
 _TRIES = 3
 """Checkpoints made for one change under SYNCHRONOUS, where none turns out to have it."""
@@ -81,6 +84,7 @@ class SessionSavedByPolicy(SessionSaving):
             return
         for _ in range(_TRIES):
             saved = await self.checkpoint("", {}, verify=False, automatic=True)
+            self._tasks.start(self._thin_out(), "thin out")
             if self.operations.log.coverage.knows(saved.checkpoint_id):
                 return
         raise StoreUnavailableError("the state changed under each checkpoint that was made", retry_delay=1.0)
@@ -150,23 +154,30 @@ class SessionSavedByPolicy(SessionSaving):
         self.operations.release(operation_id, "", warning)
 
     async def _make_durable(self, operation_id: str) -> None:
-        """Have a checkpoint made that has an operation's effects, if no other has them by now; tell its end then."""
+        """Have a checkpoint made that has an operation's effects, if no other has them by now; tell its end then.
 
-        def untold() -> bool:
-            return operation_id in self.operations.held
+        It is told whatever fails. Where the effects have gone meanwhile it says that, and nothing is saved for it.
+        """
+        log, held, warning = self.operations.log, self.operations.held, None
 
-        warning = None
+        def needed() -> bool:
+            return operation_id in held and not log.is_gone(operation_id)
+
         try:
             for _ in range(_TRIES):
-                await self._checkpoint("", {}, verify=False, automatic=True, needed=untold)
-                if not untold():
+                await self._checkpoint("", {}, verify=False, automatic=True, needed=needed)
+                if not needed():
                     break
             else:  # it is written of a copy from before the operation, again and again
                 warning = _not_durable("there was no copy of the state to write")
+            if log.is_gone(operation_id):
+                await log.sync()
         except DomainError as error:
             warning = _not_durable(error.message)
-        if warning is not None:
-            self.operations.release(operation_id, "", warning)
+        except Exception:  # noqa: BLE001 - a fault of ours: whoever waits for the end must not wait for ever
+            _log.exception("a checkpoint failed", **self._keeper.names())
+            warning = _not_durable("the server failed over it")
+        self.operations.release(operation_id, "", warning)
         await self._thin_out()
 
 

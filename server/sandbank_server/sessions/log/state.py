@@ -144,6 +144,11 @@ class LogState:
         saved = self._saved_ends.get(operation_id)
         return "" if saved is None else saved[0]
 
+    def is_gone(self, operation_id: str) -> bool:
+        """Whether an operation's effects are known to be gone before its end is told."""
+        entry = self._entries.get(operation_id)
+        return entry is not None and not entry.finished and entry.outcome != _Operation.OUTCOME_UNSPECIFIED
+
     @property
     def finished_count(self) -> int:
         """How many operations have an end."""

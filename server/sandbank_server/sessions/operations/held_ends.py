@@ -46,7 +46,8 @@ class HeldEnds:
             # Not held, so its end is known; it came after that of another where that one was held before it.
             rank = self._log.rank_of(operation_id)
             names = [name for name in names if self._events[name][1] < rank]
-        return [end for end in map(self.end_of, names) if end[2] in KEPT_EFFECT]
+        there = (name for name in names if not self._log.is_gone(name))
+        return [end for end in map(self.end_of, there) if end[2] in KEPT_EFFECT]
 
     def end_of(self, operation_id: str) -> End:
         """Return how one ended that is held back."""

@@ -157,17 +157,12 @@ class Operations:
             return
         operation = event.finished.operation
         operation.durable_checkpoint_id = checkpoint_id
-        if self.is_gone(operation_id):
+        if self.log.is_gone(operation_id):
             operation.outcome = self.entry(operation_id).outcome
         if warning is not None:
             operation.warnings.append(warning)
         self._finish(live, operation, event.SerializeToString())
         live.wake()
-
-    def is_gone(self, operation_id: str) -> bool:
-        """Whether an operation's effects are known to be gone before its end is told."""
-        entry = self.log.get(operation_id)
-        return entry is not None and not entry.finished and entry.outcome != _Operation.OUTCOME_UNSPECIFIED
 
     def _check_end(self, operation: execution_pb2.Operation) -> None:
         entry = self.entry(operation.operation_id)
