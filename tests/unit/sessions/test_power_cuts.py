@@ -11,12 +11,12 @@ import pytest
 from sandbank.v1 import execution_pb2, session_pb2
 from sandbank_server.catalog.base import CheckpointRecord, SessionRecord
 from sandbank_server.checkpoints.manifest import Manifest
-from sandbank_server.errors import StoreUnavailableError
+from sandbank_server.errors import CheckpointNotFoundError, StoreUnavailableError
 from sandbank_server.sessions.life.session import Session
 from sandbank_server.sessions.log.operation_log import OperationLog
 
 from tests.fakes.power import Disk
-from tests.fakes.saved_states import SavedStates
+from tests.fakes.saved_states import Moment, SavedStates
 from tests.fakes.session_world import TENANT, World, collect, forget, until
 from tests.unit.sessions.test_operation_log import run
 
@@ -252,3 +252,86 @@ async def test_an_end_that_is_told_after_its_effects_went_says_so(made: World, s
     assert list(session_pb2.Recovery.FromString(session.record.last_recovery).lost_operation_ids) == [
         "second"
     ]
+
+
+async def test_a_restore_stays_one(made: World, states: SavedStates, disk: Disk) -> None:
+    """The log has it before the row: without that what was taken back would be there again."""
+    session = await made.create(checkpoint_policy=SYNCHRONOUS)
+    await made.run(session, "one")
+    older = session.record.latest_checkpoint_id
+    await made.run(session, "two")
+    await session.restore(older, allow_lost=False)
+    found = await after_a_power_cut(made, session, disk, session.record)
+    assert found.record.latest_checkpoint_id == older
+    assert found.operations.log.kept_effects() == ["one"]
+
+
+async def test_a_session_made_of_another_s_state_goes_on_from_its_own_newest(
+    made: World, states: SavedStates, disk: Disk
+) -> None:
+    """Also where the row still has the one that it began with."""
+    source = await made.create()
+    began_with = (await source.checkpoint("", {}, verify=False)).checkpoint_id
+    session = await made.create(from_checkpoint_id=began_with)
+    await made.manager.delete(TENANT, source.session_id)
+    await made.run(session, "op")
+    made.catalog.broken = True
+    with pytest.raises(StoreUnavailableError):
+        await session.checkpoint("", {}, verify=False)
+    made.catalog.broken = False
+    newest = session.record.latest_checkpoint_id
+    row = await made.catalog.get_session(TENANT, session.session_id)
+    assert row is not None
+    assert row.latest_checkpoint_id == began_with != newest
+    found = await after_a_power_cut(made, session, disk, row)
+    assert found.record.latest_checkpoint_id == newest
+    assert found.operations.log.kept_effects() == ["op"]
+
+
+async def test_what_the_row_still_names_is_needed(
+    made: World, states: SavedStates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until the log is synced, and the row has the next one: a power cut leaves that and nothing else."""
+    session = await made.create()
+    first = await session.checkpoint("", {}, verify=False, automatic=True)
+    log, moment = session.operations.log, Moment()
+    sync = log.sync
+
+    async def held() -> None:
+        await moment.pass_by()
+        await sync()
+
+    moment.close()
+    monkeypatch.setattr(log, "sync", held)
+    saving = asyncio.ensure_future(session.checkpoint("", {}, verify=False, automatic=True))
+    await moment.reached.wait()
+    library = made.library
+    assert library is not None
+    await library.thin_out(TENANT, session.session_id, keep=0)
+    assert await library.get(TENANT, first.checkpoint_id) == first
+    moment.gate.set()
+    assert await saving
+    await library.thin_out(TENANT, session.session_id, keep=0)
+    with pytest.raises(CheckpointNotFoundError):
+        await library.get(TENANT, first.checkpoint_id)
+
+
+async def test_a_sync_for_which_there_was_no_descriptor_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing was dropped by the kernel then."""
+    log = OperationLog(str(tmp_path / "ses-1.log"), "ses-1")
+    run(log, "op")
+    usual = os.open
+
+    def refuse(path: str, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_DIRECTORY:
+            raise OSError(24, "Too many open files")
+        return usual(path, flags, mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        with pytest.raises(StoreUnavailableError):
+            await log.sync()
+    await log.sync()
+    log.close()

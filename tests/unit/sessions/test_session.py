@@ -14,6 +14,7 @@ from sandbank_server.errors import (
     SessionTerminatedError,
 )
 
+from tests.fakes.saved_states import SavedStates
 from tests.fakes.session_world import TENANT, World, collect, state_of, submission, until
 
 Operation = execution_pb2.Operation
@@ -404,3 +405,23 @@ async def test_a_late_use_waits_for_a_broken_link_and_goes_on(made: World) -> No
     await until(lambda: "op" in sandbox.journal)
     sandbox.run("op")
     assert len(await collect(events)) == 2
+
+
+@pytest.mark.parametrize("what", ["checkpoint", "restore"])
+async def test_whoever_waits_for_a_state_when_a_session_ends_is_told_that(
+    made: World, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """It is the session that was ended, not the call that was cancelled."""
+    states = SavedStates(made, monkeypatch)
+    session = await made.create()
+    saved = await session.checkpoint("", {}, verify=False)
+    moment = states.saving if what == "checkpoint" else states.loading
+    moment.close()
+    if what == "checkpoint":
+        waiting = asyncio.ensure_future(session.checkpoint("", {}, verify=False))
+    else:
+        waiting = asyncio.ensure_future(session.restore(saved.checkpoint_id, allow_lost=False))
+    await moment.reached.wait()
+    await session.terminate("deleted")
+    with pytest.raises(SessionTerminatedError):
+        await waiting

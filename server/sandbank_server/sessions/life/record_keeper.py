@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -105,9 +105,14 @@ class RecordKeeper:
         self.dirty = False
         try:
             await self._put({**self._withheld, **self._saved_ahead})
-        except StoreUnavailableError:
+        except BaseException:  # also where nobody waits any more: it may still fail
             self.dirty = True
             raise
+
+    @property
+    def withheld(self) -> Mapping[str, object]:
+        """Fields that are others in the catalog, on purpose, and these."""
+        return self._withheld
 
     def withhold(self, **fields: object) -> None:
         """Keep fields in the catalog as they are, until :meth:`catch_up`."""

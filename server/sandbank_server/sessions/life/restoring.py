@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -46,9 +45,11 @@ class SessionRestoring(SessionSavedByPolicy):
         """While it is changed: the checkpoint that it is brought back from."""
 
     @property
-    def needed_checkpoints(self) -> tuple[str, str]:
-        """What it would be brought back from, and, while that is done, what it is brought back from; may be empty."""
-        return self.record.latest_checkpoint_id, self._coming_from if self._changing.locked() else ""
+    def needed_checkpoints(self) -> tuple[str, ...]:
+        """What it would be brought back from, also after a kill right now, and what it just is; some may be empty."""
+        coming_from = self._coming_from if self._changing.locked() else ""
+        in_row = str(self._keeper.withheld.get("latest_checkpoint_id", ""))
+        return self.record.latest_checkpoint_id, in_row, coming_from
 
     async def restore(
         self, checkpoint_id: str, *, allow_lost: bool, pristine: bool = False
@@ -64,7 +65,7 @@ class SessionRestoring(SessionSavedByPolicy):
         work = self._tasks.start(
             self._restore(checkpoint_id, allow_lost=allow_lost, pristine=pristine), "restore"
         )
-        return await asyncio.shield(work)
+        return await self.go_through(work)
 
     async def _restore(
         self, checkpoint_id: str, *, allow_lost: bool, pristine: bool
@@ -97,8 +98,7 @@ class SessionRestoring(SessionSavedByPolicy):
                 raise
             _log.info("a restore goes to another sandbox", reason=error.message, **self._keeper.names())
             return await self._restore_elsewhere(record, manifest, allow_lost=allow_lost)
-        self._restored(record)
-        await self._keeper.save()
+        await self._restored(record)
         return loaded
 
     async def _load(
@@ -115,12 +115,14 @@ class SessionRestoring(SessionSavedByPolicy):
             operation_id=manifest.operation if known else "",
         )
 
-    def _restored(self, record: CheckpointRecord) -> None:
-        """The state is now that of a checkpoint."""
+    async def _restored(self, record: CheckpointRecord) -> None:
+        """The state is now that of a checkpoint; return once that is saved."""
         self._check_alive()
         self._end_transaction("restore")
         self.operations.log.go_back(record.checkpoint_id, record.execution_count)
-        self._keeper.change(execution_count=record.execution_count, latest_checkpoint_id=record.checkpoint_id)
+        await self._change_after_log(
+            execution_count=record.execution_count, latest_checkpoint_id=record.checkpoint_id
+        )
 
     async def _restore_elsewhere(
         self,

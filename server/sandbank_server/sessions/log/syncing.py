@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -56,7 +57,9 @@ class LogSync:
         self._under_way = False
         error = None if job.cancelled() else job.exception()
         if job.cancelled() or error is not None:
-            self._failed = error = error or OSError("cancelled")
+            error = error or OSError("cancelled")
+            if not isinstance(error, _NotBegunError):
+                self._failed = error
         else:
             self._directories = ()
         for waiter in waiting:
@@ -70,14 +73,20 @@ class LogSync:
             self._begin()
 
 
+class _NotBegunError(OSError):
+    """Nothing was synced, and nothing dropped: there was no descriptor left, say."""
+
+
 def _sync(descriptor: int, directories: tuple[str, ...]) -> None:
-    try:
+    with contextlib.ExitStack() as opened:
+        opened.callback(os.close, descriptor)
+        holders = []
+        for directory in directories:
+            try:
+                holders.append(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+            except OSError as error:
+                raise _NotBegunError(str(error)) from error
+            opened.callback(os.close, holders[-1])
         os.fdatasync(descriptor)
-    finally:
-        os.close(descriptor)
-    for directory in directories:
-        holder = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+        for holder in holders:
             os.fsync(holder)
-        finally:
-            os.close(holder)
