@@ -26,6 +26,9 @@ VARIABLES: Final = 100_000
 AMBIENT_BYTES: Final = 4 << 20
 MANIFEST_BYTES: Final = 256 << 20
 
+_DEPTH_TO_SPARE: Final = 100
+"""It is kept, and sent again, from within other calls than it came in."""
+
 _NAME_CHARACTERS: Final = 1000
 _PATH_CHARACTERS: Final = 16 * 1024
 _REASON_CHARACTERS: Final = 500
@@ -192,7 +195,7 @@ class ManifestBuilder:
         """Take ``manifest``, the end of the description."""
         manifest = self.manifest
         ambient, packages = header.get("ambient"), header.get("packages")
-        if not isinstance(ambient, dict) or len(json.dumps(ambient)) > AMBIENT_BYTES:
+        if not isinstance(ambient, dict) or _size_of(ambient) > AMBIENT_BYTES:
             raise RunnerViolation("an ambient state that is none, or too large")
         if not isinstance(packages, dict) or not all(
             isinstance(version, str) and len(name) + len(version) < 300 for name, version in packages.items()
@@ -256,6 +259,16 @@ def _chunk(chunk: Any) -> Chunk:
         ):
             return name, length
     raise RunnerViolation("a chunk that is none")
+
+
+def _size_of(value: Any) -> int:
+    """Return how many bytes it has as JSON. :class:`RunnerViolation` where it is so deep that who keeps it may fail."""
+    for _ in range(_DEPTH_TO_SPARE):
+        value = [value]
+    try:
+        return len(json.dumps(value)) - 2 * _DEPTH_TO_SPARE
+    except RecursionError:
+        raise RunnerViolation("an ambient state without an end") from None
 
 
 def _text(fields: Mapping[str, Any], key: str, most: int) -> str:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from sandbank.v1 import checkpoint_pb2
 
 from sandbank_server.checkpoints.manifest import Manifest
+from sandbank_server.runners.checks import line_of
+
+_REASON_CHARACTERS: Final = 500
 
 
 def report_of(manifest: Manifest, loaded: Mapping[str, Any], seconds: float) -> checkpoint_pb2.RestoreReport:
     """Return what came back and what did not. ``loaded`` comes from a sandbox: only names of the manifest count."""
     said = loaded.get("lost")
     lost = {
-        str(each.get("name")): str(each.get("reason"))[:500]
+        str(each.get("name")): line_of(str(each.get("reason")), _REASON_CHARACTERS)
         for each in (said if isinstance(said, list) else [])
         if isinstance(each, dict)
     }
