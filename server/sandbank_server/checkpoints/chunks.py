@@ -57,12 +57,14 @@ class ChunkStore:
         """Return the names whose chunks are not there, each once, in order. The others stay for an hour at least."""
         wanted = list(dict.fromkeys(names))
         keys = [_key(tenant, name) for name in wanted]
-        self.claims.claim(keys)
+        claim = self.claims.claim(keys)
         await self.claims.settled(keys)
         try:
             there = await self._blobs.present(keys)
         except BlobStoreError as error:
             raise _unavailable() from error
+        # A sandbox names what it likes: only what is there, or comes, is remembered.
+        self.claims.withdraw((key for key in keys if key not in there), claim)
         return [name for name in wanted if _key(tenant, name) not in there]
 
     def claim(self, tenant: str, names: Iterable[str]) -> None:
@@ -83,6 +85,7 @@ class ChunkStore:
         """Keep chunks, durably; return the bytes that they take. :class:`WrongChunkError`."""
         packed = await asyncio.to_thread(_pack_all, chunks)
         blobs = {_key(tenant, name): data for name, data in packed.items()}
+        self.claims.claim(blobs)
         try:
             await self.claims.alone(blobs, lambda: self._blobs.put(blobs))
         except BlobStoreError as error:

@@ -24,9 +24,20 @@ class Claims:
         self._freed = asyncio.Event()
         self._under_way: set[asyncio.Future[Any]] = set()
 
-    def claim(self, keys: Iterable[str]) -> None:
-        """Somebody reads them, or is about to refer to them: they are not removed for being unused for a while."""
-        self._claimed.update(dict.fromkeys(keys, time.monotonic()))
+    def claim(self, keys: Iterable[str]) -> float:
+        """Somebody reads them, or is about to refer to them: they are not removed for being unused for a while.
+
+        Returns what :meth:`withdraw` knows this claim by.
+        """
+        now = time.monotonic()
+        self._claimed.update(dict.fromkeys(keys, now))
+        return now
+
+    def withdraw(self, keys: Iterable[str], claim: float) -> None:
+        """Nobody counts on them by this claim any more; those that were claimed anew since stay so."""
+        for key in keys:
+            if self._claimed.get(key) is claim:  # the very same: two may be made at the same time
+                del self._claimed[key]
 
     def unclaimed(self, keys: Iterable[str], seconds: float) -> list[str]:
         """Return those that nobody has claimed for so long."""

@@ -7,7 +7,8 @@ crash in between leaves blobs that no row refers to, and :meth:`CheckpointLibrar
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sandbank_server.blobs.base import BlobNotFoundError, BlobStore, BlobStoreError
@@ -42,6 +43,8 @@ class CheckpointLibrary:
         self._catalog = catalog
         self._clock = clock
         self._collecting = asyncio.Lock()
+        self._rows = asyncio.Lock()
+        """Held where a row is looked for and then written or deleted: one that was deleted does not come back."""
         self._going: set[tuple[str, str]] = set()
         """Checkpoints that are being deleted because nobody needs them."""
         self.needed: Callable[[str], Iterable[str]] = lambda _tenant: ()
@@ -61,8 +64,10 @@ class CheckpointLibrary:
         await self._catalog.put_checkpoint(record)
 
     async def update(self, record: CheckpointRecord) -> None:
-        """Write what is known of a kept checkpoint anew."""
-        await self._catalog.put_checkpoint(record)
+        """Write what is known of a kept checkpoint anew. :class:`CheckpointNotFoundError` where it was deleted."""
+        async with self._rows:
+            await self.get(record.tenant, record.checkpoint_id)
+            await self._catalog.put_checkpoint(record)
 
     async def get(self, tenant: str, checkpoint_id: str) -> CheckpointRecord:
         """Return a checkpoint. :class:`CheckpointNotFoundError`."""
@@ -100,32 +105,58 @@ class CheckpointLibrary:
 
     async def delete(self, tenant: str, checkpoint_id: str) -> None:
         """Forget a checkpoint; its chunks go with a later collection. :class:`CheckpointNotFoundError`."""
-        if await self._catalog.get_checkpoint(tenant, checkpoint_id) is None:
-            raise _not_found(checkpoint_id)
-        await self._catalog.delete_checkpoint(tenant, checkpoint_id)
+        async with self._rows:
+            if await self._catalog.get_checkpoint(tenant, checkpoint_id) is None:
+                raise _not_found(checkpoint_id)
+            await self._catalog.delete_checkpoint(tenant, checkpoint_id)
         try:
             await self._blobs.delete([_key(tenant, checkpoint_id)])
         except BlobStoreError as error:
             raise _unavailable() from error
 
-    async def thin_out(self, tenant: str, session_id: str, keep: int) -> None:
+    async def thin_out(self, tenant: str, session_id: str, keep: int) -> int:
         """Delete a session's automatic checkpoints but the newest ``keep``; those that a client made stay.
 
-        So do those that some session would be brought back from, or is just being brought back from.
+        So do those that some session would be brought back from, or is just being brought back from: returns how many.
         """
-        automatic = [record for record in await self.list(tenant, session_id, _PAGE) if record.automatic]
-        for record in automatic[keep:]:
-            name = tenant, record.checkpoint_id
-            if record.checkpoint_id not in self.needed(tenant):
-                self._going.add(
-                    name
-                )  # in the same breath: who needs it from now on does not find it any more
-                try:
-                    await self.delete(*name)
-                except CheckpointNotFoundError:
-                    continue  # by somebody else, meanwhile
-                finally:
-                    self._going.discard(name)
+        automatic = stays = 0
+        async for record in self._all(tenant, session_id):
+            automatic += record.automatic
+            if record.automatic and automatic > keep and not await self._delete_unneeded(record):
+                stays += 1
+        return stays
+
+    async def _delete_unneeded(self, record: CheckpointRecord) -> bool:
+        """Delete a checkpoint if no session needs it; return whether it is gone."""
+        name = record.tenant, record.checkpoint_id
+        if record.checkpoint_id in self.needed(record.tenant):
+            return False
+        self._going.add(name)  # in the same breath: who needs it from now on does not find it any more
+        try:
+            with contextlib.suppress(CheckpointNotFoundError):  # by somebody else, meanwhile
+                await self.delete(*name)
+        finally:
+            self._going.discard(name)
+        return True
+
+    async def saved_unasked(self) -> set[tuple[str, str]]:
+        """Return the sessions that have automatic checkpoints, by tenant and id."""
+        return {
+            (tenant, record.session_id)
+            for tenant in await self._catalog.checkpoint_tenants()
+            async for record in self._all(tenant)
+            if record.automatic
+        }
+
+    async def _all(self, tenant: str, session_id: str = "") -> AsyncIterator[CheckpointRecord]:
+        """Yield all checkpoints of a session, or of a tenant, newest first."""
+        after = None
+        while page := await self.list(tenant, session_id, _PAGE, after):
+            for record in page:
+                yield record
+            if len(page) < _PAGE:
+                return
+            after = CheckpointKey(page[-1].create_time, page[-1].checkpoint_id)
 
     async def collect(self, grace_seconds: float = GRACE_SECONDS) -> Collected:
         """Remove what no checkpoint refers to, of all tenants, if it is older than the grace.
@@ -160,11 +191,7 @@ class CheckpointLibrary:
             manifests = [
                 info async for info in self._blobs.list(f"{tenant}/manifests") if info.modified < before
             ]
-            known: dict[str, CheckpointRecord] = {}
-            after = None
-            while page := await self.list(tenant, "", _PAGE, after):
-                known |= {_key(tenant, record.checkpoint_id): record for record in page}
-                after = CheckpointKey(page[-1].create_time, page[-1].checkpoint_id)
+            known = {_key(tenant, record.checkpoint_id): record async for record in self._all(tenant)}
             stray = [info for info in manifests if info.key not in known]
             used: set[str] = set()
             for record in known.values():

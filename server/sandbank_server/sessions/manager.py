@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
@@ -33,6 +33,8 @@ class SessionManager(SessionOperations, SessionUpkeep):
         self._factory = SessionFactory(self._services, self._logs)
         self._tasks: list[asyncio.Task[None]] = []
         self._draining = False
+        self._lent: list[tuple[str, str]] = []
+        """Checkpoints that sessions are being made of, by tenant: they have no session yet that says so."""
         if services.library is not None:
             services.library.needed = self._needed_checkpoints
 
@@ -143,7 +145,8 @@ class SessionManager(SessionOperations, SessionUpkeep):
         wanted = (
             replace(new, request_id=f"{request_id}.{number}" if request_id else "") for number in range(count)
         )
-        made = await asyncio.gather(*map(self.create, wanted), return_exceptions=True)
+        with self._lending(tenant, saved.checkpoint_id):
+            made = await asyncio.gather(*map(self.create, wanted), return_exceptions=True)
         failure = next((each for each in made if isinstance(each, BaseException)), None)
         sessions = [each for each in made if not isinstance(each, BaseException)]
         if failure is not None:
@@ -153,6 +156,15 @@ class SessionManager(SessionOperations, SessionUpkeep):
                 await self._forget_damaged(saved)
             raise failure
         return sessions
+
+    @contextlib.contextmanager
+    def _lending(self, tenant: str, checkpoint_id: str) -> Iterator[None]:
+        """Have a checkpoint stay in the block, whatever is saved after it."""
+        self._lent.append((tenant, checkpoint_id))
+        try:
+            yield
+        finally:
+            self._lent.remove((tenant, checkpoint_id))
 
     async def _forget_damaged(self, saved: CheckpointRecord) -> None:
         """Forget a checkpoint that was made for a request: made again, that is not to get it again."""
@@ -168,7 +180,8 @@ class SessionManager(SessionOperations, SessionUpkeep):
         self._sessions.pop((tenant, session_id), None)
 
     def _needed_checkpoints(self, tenant: str) -> list[str]:
-        return [
+        lent = [checkpoint_id for owner, checkpoint_id in self._lent if owner == tenant]
+        return lent + [
             checkpoint_id
             for session in self._sessions.values()
             if session.record.tenant == tenant and not session.ended

@@ -9,7 +9,8 @@ import structlog
 
 from sandbank_server.errors import StoreUnavailableError
 from sandbank_server.sessions.life.session import Session
-from sandbank_server.sessions.registry import SessionRegistry
+from sandbank_server.sessions.ports import SessionServices
+from sandbank_server.sessions.registry import Key, SessionRegistry
 
 _log = structlog.get_logger("sandbank.sessions")
 
@@ -19,6 +20,11 @@ PURGE_SECONDS = 300.0
 
 class SessionUpkeep(SessionRegistry):
     """Watches the time for all sessions."""
+
+    def __init__(self, services: SessionServices) -> None:
+        super().__init__(services)
+        self._left: set[Key] = set()
+        """Sessions that are no more, and may have automatic checkpoints: others needed them, or the store was away."""
 
     async def _tick(self) -> None:
         while True:
@@ -48,19 +54,30 @@ class SessionUpkeep(SessionRegistry):
                 kept = timedelta(seconds=self._services.limits.readable_after_end)
                 for key in await catalog.purge_sessions(clock.now() - kept):
                     self._logs.remove(*key)
-                    if self._services.library is not None:
-                        await self._services.library.thin_out(*key, keep=0)
+                    self._left.add(key)
                 if not swept:
                     await self._sweep(started)
                     swept = True
+                await self._delete_left()
             except StoreUnavailableError as error:
                 _log.warning("ended sessions could not be purged", reason=error.message)
             except Exception:  # noqa: BLE001 - tried again later
                 _log.exception("ended sessions could not be purged")
             await clock.sleep(PURGE_SECONDS)
 
+    async def _delete_left(self) -> None:
+        """Delete the automatic checkpoints of sessions that are no more, once nobody needs them."""
+        library = self._services.library
+        for key in list(self._left):
+            if library is None or not await library.thin_out(*key, keep=0):
+                self._left.discard(key)
+
     async def _sweep(self, started: datetime) -> None:
-        """Remove the logs of sessions that nobody knows: a kill came between the file and the catalog's row."""
+        """Find what a kill left of sessions without a row: logs where it was not made yet, checkpoints of those before."""
+        if self._services.library is not None:
+            for key in await self._services.library.saved_unasked():
+                if key not in self._sessions and await self._services.catalog.get_session(*key) is None:
+                    self._left.add(key)
         for key in list(self._logs.made_before(started.timestamp())):
             if key not in self._sessions and await self._services.catalog.get_session(*key) is None:
                 self._logs.remove(*key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -251,3 +252,28 @@ async def test_who_begins_to_need_a_checkpoint_that_is_thinned_out_does_not_find
     world.blobs.removing.gate.set()
     await thinning
     assert [each.checkpoint_id for each in await world.library.of_session(TENANT, "s")] == ["c2", "c0"]
+
+
+async def test_a_checkpoint_that_was_deleted_does_not_come_back(world: World) -> None:
+    """Who has verified it meanwhile is told so: a row without a content would keep everything from being collected."""
+    await world.keep("c")
+    record = await world.library.get(TENANT, "c")
+    delete, moment = world.catalog.delete_checkpoint, Moment()
+
+    async def held(tenant: str, checkpoint_id: str) -> None:
+        await moment.pass_by()
+        await delete(tenant, checkpoint_id)
+
+    world.catalog.delete_checkpoint = held  # type: ignore[method-assign]
+    moment.close()
+    deleting = asyncio.ensure_future(world.library.delete(TENANT, "c"))
+    await moment.reached.wait()
+    updating = asyncio.ensure_future(world.library.update(replace(record, verified=True)))
+    moment.gate.set()
+    await deleting
+    with pytest.raises(CheckpointNotFoundError):
+        await updating
+    with pytest.raises(CheckpointNotFoundError):
+        await world.library.update(record)
+    with pytest.raises(CheckpointNotFoundError):
+        await world.library.get(TENANT, "c")

@@ -94,6 +94,7 @@ async def test_a_chunk_that_somebody_counts_on_is_not_dropped(store: ChunkStore)
     for data in (b"a", b"b"):
         await store.put(TENANT, {name_of(data): data})
     keys = [f"{TENANT}/chunks/{name[:2]}/{name}" for name in names]
+    store.claims.unclaimed(keys, 0.0)  # they came long ago
     assert await store.lacking(TENANT, [names[0]]) == []
     assert await store.drop(keys, 3600.0) == [keys[1]]
     assert await store.lacking(TENANT, names) == [names[1]]
@@ -110,3 +111,16 @@ async def test_a_chunk_that_somebody_counts_on_is_not_dropped(store: ChunkStore)
     store._blobs.delete = slow  # type: ignore[method-assign]
     assert await store.drop([keys[0]], 0.0) == [keys[0]]
     assert await asked[0] == [names[0]]
+
+
+async def test_only_what_is_there_or_comes_is_remembered_as_counted_on(store: ChunkStore) -> None:
+    """A sandbox may ask for names without end that nobody has."""
+    none, some = name_of(b"none"), name_of(b"some")
+    keys = [f"{TENANT}/chunks/{name[:2]}/{name}" for name in (none, some)]
+    assert await store.lacking(TENANT, [none, some]) == [none, some]
+    assert store.claims.unclaimed(keys, 3600) == keys
+    await store.put(TENANT, {some: b"some"})
+    assert store.claims.unclaimed(keys, 3600) == keys[:1]
+    assert await store.lacking(TENANT, [none, some]) == [none]
+    assert await store.drop(keys, 3600) == keys[:1]
+    assert await store.get(TENANT, some) == b"some"

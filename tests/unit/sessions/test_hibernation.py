@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 from sandbank.v1 import execution_pb2, session_pb2
+from sandbank_runner.v1 import runner_pb2
 from sandbank_server.catalog.base import SessionRecord
 from sandbank_server.errors import (
     CheckpointCorruptError,
@@ -407,3 +408,41 @@ async def test_sessions_that_sleep_hold_no_task_and_no_descriptor(made: World, s
     assert again is not None
     await made.run(again, "second")
     assert states.loading.count == 1
+
+
+async def test_a_copy_from_before_a_variable_was_set_is_not_what_a_session_sleeps_on(
+    made: World, states: SavedStates
+) -> None:
+    """It would wake without that, and nobody would say so."""
+    session = await made.create()
+    await made.run(session, "first")
+    result = runner_pb2.StateResult(as_of_operation_id="first", state=2)
+    await session.variable_set("x", result, "", session.served_by)
+    states.state = 1
+    with pytest.raises(SessionBusyError):
+        await session.hibernate()
+    assert session.record.state == State.STATE_ACTIVE
+    states.state = 2
+    await session.hibernate()
+    assert session.operations.log.sets_missing_in(session.record.latest_checkpoint_id) == []
+
+
+async def test_a_session_does_not_sleep_on_a_state_that_it_has_left(made: World, states: SavedStates) -> None:
+    """The interpreter died while it was written: no checkpoint of it leads back, so there was nothing to wake to."""
+    session = await made.create()
+    states.state = 2
+    states.saving.close()
+    going = asyncio.ensure_future(session.hibernate())
+    await states.saving.reached.wait()
+    made.sandbox_of(session).replace_interpreter(
+        restored_operation_id="", restored_state=1, newest_state=2, lost_operation_ids=[]
+    )
+    await until(lambda: session.operations.log.replacements == 1)
+    states.saving.gate.set()
+    with pytest.raises(SessionBusyError):
+        await going
+    assert session.record.state == State.STATE_ACTIVE
+    states.state = 3
+    await session.hibernate()
+    assert session.record.latest_checkpoint_id
+    await session.usable()

@@ -22,6 +22,7 @@ from sandbank_server.sessions.log import store as log_store
 from sandbank_server.sessions.upkeep import PURGE_SECONDS
 
 from tests.fakes.clock import settle
+from tests.fakes.saved_states import SavedStates
 from tests.fakes.session_world import TENANT, World, collect, state_of, submission, until
 
 Operation = execution_pb2.Operation
@@ -503,3 +504,33 @@ async def test_what_a_session_does_by_itself_carries_no_ids_of_a_call(made: Worl
     await state_of(session, State.STATE_CRASHED)
     await until(lambda: bool(seen))
     assert seen == [""]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_what_a_forgotten_session_left_goes_once_no_fork_needs_it(
+    made: World, monkeypatch: pytest.MonkeyPatch, restarted: bool
+) -> None:
+    """Not before; and also by a control plane that was not there when the session was forgotten."""
+    SavedStates(made, monkeypatch)
+    library, long = made.library, timedelta(days=99)
+    assert library is not None
+    source = await made.create(idle_timeout=long, max_lifetime=long)
+    await made.run(source, "op")
+    (told,) = await made.manager.fork(TENANT, source.session_id, "", 1, {})
+    origin = told.latest_checkpoint_id
+    await made.manager.delete(TENANT, source.session_id)
+    await start(made)
+    await tick(made, made.limits.readable_after_end + 2 * PURGE_SECONDS)
+    await until(lambda: not exists(source.operations.log.path))
+    assert (await library.get(TENANT, origin)).session_id == source.session_id
+    if restarted:
+        await made.restart()
+        await start(made)
+    fork = made.manager.live(TENANT, told.session_id)
+    assert fork is not None
+    await made.run(fork, "more")
+    await fork.checkpoint("", {}, verify=False)
+    made.clock.advance(PURGE_SECONDS)
+    await until(lambda: not made.manager._left)
+    assert not await library.of_session(TENANT, source.session_id)
+    assert (await library.get(TENANT, fork.record.latest_checkpoint_id)).session_id == fork.session_id

@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 from sandbank.v1 import execution_pb2, session_pb2
+from sandbank_server.catalog.base import SessionRecord
 from sandbank_server.errors import CheckpointCorruptError, StoreUnavailableError
 from sandbank_server.sessions.life.session import Session
+from sandbank_server.sessions.recovery.deaths import VARIABLES_BYTES
 
 from tests.fakes.saved_states import SavedStates
 from tests.fakes.session_world import TENANT, World, until
@@ -213,3 +215,46 @@ async def test_a_checkpoint_that_a_session_sleeps_on_is_not_deleted_where_it_can
     assert session.record.state == State.STATE_HIBERNATED
     await made.manager.wake_from(TENANT, newer)
     assert session.record.state == State.STATE_ACTIVE
+
+
+
+async def test_a_fork_s_state_stays_while_its_source_goes_on_and_sandboxes_are_waited_for(
+    made: World, states: SavedStates
+) -> None:
+    """However many newer ones there are by then."""
+    session = await made.create()
+    await made.run(session, "one")
+    made.pool.gate.clear()
+    forking = asyncio.ensure_future(fork(made, session))
+    await until(lambda: session.record.latest_checkpoint_id != "")
+    for number in range(3):
+        await made.run(session, f"more-{number}")
+        await session.checkpoint("", {}, verify=False, automatic=True)
+    assert made.library is not None
+    await made.library.thin_out(TENANT, session.session_id, keep=1)
+    made.pool.gate.set()
+    assert await forking
+
+
+async def test_what_came_otherwise_is_in_the_row_that_says_that_it_is_awake(
+    made: World, states: SavedStates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill right after it keeps nothing back; and however much it is, it fits into an answer."""
+    session = await made.create()
+    states.lost = [f"{'x' * 900}{number}" for number in range(400)]
+    await session.hibernate()
+    rows, put = [], made.catalog.put_session
+
+    async def look(record: SessionRecord) -> None:
+        rows.append(record)
+        await put(record)
+
+    monkeypatch.setattr(made.catalog, "put_session", look)
+    await session.usable()
+    row = next(each for each in rows if each.state == State.STATE_ACTIVE)
+    recovery = session_pb2.Recovery.FromString(row.last_recovery)
+    assert recovery.lost_variables[-1] in states.lost
+    assert recovery.generation == session.record.generation == 2
+    assert recovery == session.view().last_recovery
+    assert len(row.last_recovery) < VARIABLES_BYTES + 1000
+    assert "more variables" in recovery.reason
