@@ -16,6 +16,7 @@ ENTRIES: Final = 100_000
 _TRIES: Final = 5
 CHANGES: Final = "it was written to each time it was read"
 CLOSED: Final = "it cannot be read"
+NO_FILE: Final = "it is a socket, a FIFO or a device: what is behind it is not in the workspace"
 
 _open, _close, _chmod, _access = os.open, os.close, os.chmod, os.access
 _scandir, _readlink = os.scandir, os.readlink
@@ -44,7 +45,7 @@ class Tree:
             for name, status in self._list(parent):
                 path = f"{parent}{name}"
                 kind = status.st_mode & _KIND
-                if kind not in (_DIRECTORY, _REGULAR, _LINK) or (not parent and name.startswith(LAID)):
+                if not parent and name.startswith(LAID):
                     continue
                 count += 1
                 if count > ENTRIES:
@@ -83,6 +84,8 @@ class Tree:
 
     def _file(self, path: str, status: os.stat_result, known: dict[str, Any] | None) -> dict[str, Any] | None:
         """Return a file's entry, None where it is gone. One that changes while it is read is read again."""
+        if status.st_mode & _KIND != _REGULAR:
+            return _lost(path, status, NO_FILE)
         content: Content | None = None
         for _ in range(_TRIES):
             if (

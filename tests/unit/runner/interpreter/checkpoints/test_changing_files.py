@@ -105,3 +105,19 @@ def test_a_file_that_never_holds_still_is_lost_alone(
     second = plane.checkpoint(interpreter, "two")
     assert second.file("large")["lost"] == ""
     assert second.kept_files >= {"small"}
+
+
+def test_what_is_no_file_is_lost_with_a_reason(
+    interpreter: Interpreter, plane: Plane, start: Callable[..., Interpreter]
+):
+    """A socket and a FIFO have no content: they are named, and everything else comes back."""
+    interpreter.ok(
+        "import os, socket\nos.mkfifo('fifo'); s = socket.socket(socket.AF_UNIX); s.bind('sock')\n"
+        "s.close(); del s; n = 1; file = open('small', 'w'); _ = file.write('small'); file.close(); del file"
+    )
+    manifest = plane.checkpoint(interpreter, "one")
+    for name in ("fifo", "sock"):
+        assert "a socket, a FIFO or a device" in manifest.file(name)["lost"]
+    target, workspace = restored_files(plane, manifest, start)
+    assert target.ok("n").text == "1"
+    assert sorted(path.name for path in workspace.iterdir()) == ["small"]
