@@ -73,7 +73,7 @@ class SessionUpkeep(SessionRegistry):
                 self._left.discard(key)
 
     async def _sweep(self, started: datetime) -> None:
-        """Find what a kill left of sessions without a row: logs where it was not made yet, checkpoints of those before."""
+        """Find what a kill left of sessions that have no row: logs of those to come, checkpoints of those that were."""
         if self._services.library is not None:
             for key in await self._services.library.saved_unasked():
                 if key not in self._sessions and await self._services.catalog.get_session(*key) is None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 from sandbank.v1 import execution_pb2, session_pb2
-from sandbank_server.errors import SessionBusyError
+from sandbank_server.errors import SessionBusyError, StoreUnavailableError
 from sandbank_server.sessions.life.autosave import LONGEST_WAIT_SECONDS, STILL_SECONDS
 
 from tests.fakes.clock import settle
@@ -167,3 +167,23 @@ async def test_of_what_is_saved_for_changes_outside_of_operations_only_the_newes
     kept = await library.of_session(session.record.tenant, session.session_id)
     assert len(kept) == made.limits.keep_automatic
     assert kept[0].checkpoint_id == session.record.latest_checkpoint_id
+
+
+async def test_a_session_that_could_not_be_saved_when_it_was_idle_is_saved_by_the_next_control_plane(
+    made: World, states: SavedStates
+) -> None:
+    """To be saved is no use: a session that nobody uses stays idle, and does not become so once more."""
+    session = await made.create(checkpoint_policy=session_pb2.CHECKPOINT_POLICY_ON_IDLE)
+    await made.run(session, "first")
+    made.clock.advance(made.limits.idle_after)
+    states.saving.errors = [StoreUnavailableError("down")]
+    await session.tick(made.clock.now())
+    assert session.record.state == session_pb2.Session.STATE_IDLE
+    used = session.record.last_active_time
+    await pass_time_until(made, lambda: states.saving.count == 1)
+    assert (session.record.state, session.record.last_active_time) == (session_pb2.Session.STATE_IDLE, used)
+    await session.save()
+    manager = await made.restart()
+    found = manager.live(session.record.tenant, session.session_id)
+    assert found is not None
+    await pass_time_until(made, lambda: found.record.latest_checkpoint_id != "")

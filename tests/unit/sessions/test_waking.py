@@ -217,7 +217,6 @@ async def test_a_checkpoint_that_a_session_sleeps_on_is_not_deleted_where_it_can
     assert session.record.state == State.STATE_ACTIVE
 
 
-
 async def test_a_fork_s_state_stays_while_its_source_goes_on_and_sandboxes_are_waited_for(
     made: World, states: SavedStates
 ) -> None:

@@ -65,6 +65,8 @@ class SessionSavedByPolicy(SessionSaving):
         unsaved = not log.covered_by(saved).issuperset(log.kept_effects())
         if unsaved or log.uploads_missing_in(saved) or log.sets_missing_in(saved):
             self.state_changed()
+            if self._keeper.state == session_pb2.Session.STATE_IDLE:
+                self._autosave.idle()  # it does not become so once more
 
     def state_changed(self) -> None:
         """The state is no longer the saved one: the policy may ask for a checkpoint."""

@@ -97,10 +97,12 @@ class SessionSaving(SessionUse):
         :class:`SessionBusyError`, :class:`StoreUnavailableError`, and what :meth:`usable` raises.
         """
         await self.usable()
-        work = self._tasks.start(
-            self._checkpoint(request_id, dict(labels), verify=verify, automatic=automatic), "checkpoint"
-        )
-        saved = await self.go_through(work)
+
+        async def save() -> CheckpointRecord | None:
+            with self.in_use():
+                return await self._checkpoint(request_id, dict(labels), verify=verify, automatic=automatic)
+
+        saved = await self.go_through(self._tasks.start(save(), "checkpoint"))
         assert saved is not None
         return saved
 
@@ -114,21 +116,18 @@ class SessionSaving(SessionUse):
         needed: Callable[[], bool] = lambda: True,
         patience: float = 0.0,
     ) -> CheckpointRecord | None:
-        """As :meth:`checkpoint`; none, where it is no longer ``needed`` when its turn has come."""
+        """As :meth:`checkpoint`; none, where it is no longer ``needed`` when its turn has come. It counts as no use."""
         async with self._checkpointing:
             if not needed():
                 return None
             made = await self._made_before(request_id)
             if made is not None:
                 return made
-            link = await self.usable(wake=False)
-            with self.in_use():
-                saved = await self._save_state(
-                    link, request_id, labels, verify=verify, automatic=automatic, patience=patience
-                )
-                if verify:
-                    saved = await self._verify(link, saved)
-            return saved
+            link = await self.reached()
+            saved = await self._save_state(
+                link, request_id, labels, verify=verify, automatic=automatic, patience=patience
+            )
+            return await self._verify(link, saved) if verify else saved
 
     async def _made_before(self, request_id: str) -> CheckpointRecord | None:
         """Return the checkpoint that a request made, None where it is new. :class:`RequestIdReusedError`."""

@@ -55,13 +55,18 @@ class SessionUse(SandboxSide):
         """
         if wake:
             await self.wake()
+        link = await self.reached()
+        self.touch()
+        return link
+
+    async def reached(self) -> RunnerLink:
+        """Return the link, as :meth:`usable` without waking; it counts as no use."""
         try:
             async with asyncio.timeout(_ATTACH_SECONDS):
                 while True:
                     self._check_alive()
                     link = self.operations.link
                     if link is not None:
-                        self.touch()
                         return link
                     if self._keeper.state == _State.STATE_HIBERNATED:
                         raise SessionBusyError("the session goes to sleep; try again", retry_delay=0.2)
