@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any, Final
 
 from sandbank_runner.interpreter.changes import atoms, memory, numpy_rules
@@ -29,6 +30,8 @@ _SHAPE, _DATA = _DEEPEST + 1, _DEEPEST + 2
 """Stages."""
 _SPREAD: Final = 4
 """How many times the size of an array the memory that it lies in may have, to be looked at as a whole."""
+_MOVING: Final = (bytearray, array)
+"""Who may let go of memory that an array shows."""
 _KINDS: Final = "biufcmMSUOV"
 """Of dtypes whose values are in the array."""
 
@@ -68,33 +71,24 @@ class Arrays(Evident, Chosen):
                 Piece(depth, memory.address_of(each) + _TYPE_AT, numpy_rules.HEADER_BYTES - _TYPE_AT)
             )
         owner, is_mapped = rules.owner(value)
-        if is_mapped:
+        if is_mapped or type(owner) in _MOVING:
             raise CannotGlance
-        dtype, shape, bytes_of = rules.dtype_of(value), rules.shape_of(value), rules.size_of(value)
+        dtype, bytes_of = rules.dtype_of(value), rules.size_of(value)
         if dtype.kind not in _KINDS:
             raise CannotGlance
-        if shape:
-            pieces.append(Piece(_SHAPE, rules.dimensions_of(value), 2 * 8 * len(shape)))
-        begin, size = memory.extent(
-            rules.address_of(value), shape, rules.strides_of(value), rules.item_size_of(value)
-        )
-        if size != bytes_of:
-            _check_inside(rules, owner, begin, size)
-            if size > max(LONG_BYTES - 1, _SPREAD * bytes_of):
-                raise CannotGlance
+        shaped = [value] if owner is value else [value, owner]  # which may have become smaller, where it is
+        pieces += [
+            Piece(_SHAPE, rules.dimensions_of(each), 2 * 8 * len(rules.shape_of(each)))
+            for each in shaped
+            if type(each) is rules.ndarray and rules.shape_of(each)
+        ]
+        begin, size = rules.extent_of(value)
+        if size != bytes_of and (
+            type(owner) is not rules.ndarray or size > max(LONG_BYTES - 1, _SPREAD * bytes_of)
+        ):
+            raise CannotGlance
         pieces.append(Piece(_DATA, begin, size))
         return Made(pieces, _atoms_of(rules, value, dtype) if dtype.hasobject else ())
-
-
-def _check_inside(rules: NumpyRules, owner: Any, begin: int, size: int) -> None:
-    """See to it that what lies between elements is of the array that they are of."""
-    if type(owner) is not rules.ndarray:
-        raise CannotGlance
-    first, whole = memory.extent(
-        rules.address_of(owner), rules.shape_of(owner), rules.strides_of(owner), rules.item_size_of(owner)
-    )
-    if begin < first or begin + size > first + whole:
-        raise CannotGlance
 
 
 def _atoms_of(rules: NumpyRules, value: Any, dtype: Any) -> Any:
@@ -132,6 +126,8 @@ class Types(Chosen):
             key = identity(each)
             text = known.get(key)
             if text is None:
+                if any(read(each) is not None for read in self._others):  # another one at the same address
+                    raise CannotGlance
                 text = self._text_of(each)
                 text = known[key] = self._texts.setdefault(text, text)
             parts.append(text)

@@ -16,7 +16,7 @@ from sandbank_runner.interpreter.changes.code import class_name
 from sandbank_runner.interpreter.changes.digests import digest, hasher
 from sandbank_runner.interpreter.changes.instances import is_python
 from sandbank_runner.interpreter.changes.limits import LONG_BYTES
-from sandbank_runner.interpreter.changes.walk import MUTABLE, PLAIN, CannotCompare, Entry, Rule, Walk
+from sandbank_runner.interpreter.changes.walk import GONE, MUTABLE, PLAIN, CannotCompare, Entry, Rule, Walk
 from sandbank_runner.interpreter.reading.kinds import contents_of, identity, mro_of
 from sandbank_runner.interpreter.sealed import seal
 
@@ -30,13 +30,25 @@ PRICE: Final = 16_000
 """Of so many bytes, in objects: the clock is looked at each time."""
 _START: Final = 40
 """Where a bytearray says where its bytes begin."""
+_BYTES: Final = 32
+"""Where bytes begin."""
+
+
+def memory_of(value: Any) -> tuple[int, int]:
+    """Return begin and size of the memory that one of ``PRIVATE`` has."""
+    if type(value) is bytes:
+        return memory.address_of(value) + _BYTES, bytes.__len__(value)
+    if type(value) is bytearray:
+        return memory.word_at(memory.address_of(value) + _START), bytearray.__len__(value)
+    address, count = array.buffer_info(value)
+    return address, count * array.__dict__["itemsize"].__get__(value)
 
 
 def a_bytearray(walk: Walk, value: Any, kind: Any) -> None:
     """Write a bytearray down."""
     size = bytearray.__len__(value)
     if kind is bytearray and size >= LONG_BYTES:
-        address = memory.word_at(memory.address_of(value) + _START)
+        address, _ = memory_of(value)
         found = walk.around.buffers.digest(value, address, size)
     else:
         found = digest(bytearray.__getitem__(value, slice(None)))
@@ -78,12 +90,11 @@ def a_buffer(walk: Walk, value: Any, _kind: Any) -> None:
 
 def an_arrow_buffer(walk: Walk, value: Any, kind: Any) -> None:
     """Write a buffer of Arrow's down."""
-    size = kind.size.__get__(value)
+    size, address = kind.size.__get__(value), kind.address.__get__(value)
+    check_there(address, size)
     content = memoryview(value)
     if size >= LONG_BYTES:
-        walk.tokens.append(
-            ("arrow", size, walk.around.buffers.digest(content, kind.address.__get__(value), size))
-        )
+        walk.tokens.append(("arrow", size, walk.around.buffers.digest(content, address, size)))
     else:
         walk.tokens.append(("arrow", size, digest(content)))
 
@@ -93,7 +104,9 @@ def a_c_value(walk: Walk, value: Any, kind: Any) -> None:
     walk.lost = walk.lost or "ctypes"
     if any("__buffer__" in contents_of(ancestor) for ancestor in mro_of(kind) if is_python(ancestor)):
         raise CannotCompare("its memory is lent by code of its own")
-    content = bytes(memoryview(value))
+    view = memoryview(value)
+    check_there(memory.start_of_view(view), view.nbytes)
+    content = bytes(view)
     walk.tokens.append(("ctypes", class_name(kind), digest(content)))
     parts = [_attribute(value, kind, name) for name in ("_objects", "_b_base_")]
     if (
@@ -128,6 +141,12 @@ def a_mapping(walk: Walk, value: Any, _kind: Any) -> None:
     address = memory.word_of(value, 0)
     check_mapped(walk, address, size)
     walk.tokens.append(("mmap", size, position, digest_of_memory(walk, address, size)))
+
+
+def check_there(address: int, size: int) -> None:
+    """See to it that memory is there of which others say where it is."""
+    if memory.is_gone(address, size):
+        raise CannotCompare(GONE)
 
 
 def check_mapped(walk: Walk, address: int, size: int) -> None:

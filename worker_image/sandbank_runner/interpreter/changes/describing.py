@@ -11,6 +11,7 @@ from sandbank_runner.interpreter.changes import atoms, code
 from sandbank_runner.interpreter.changes.limits import DETAIL_CHARACTERS
 from sandbank_runner.interpreter.changes.pointers import Pointers
 from sandbank_runner.interpreter.changes.tracker import Difference
+from sandbank_runner.interpreter.changes.walk import GONE
 from sandbank_runner.interpreter.reading.kinds import Facts, facts, genuine, identity, type_name
 from sandbank_runner.interpreter.reading.previews import cut, preview
 from sandbank_runner.interpreter.reading.sizes import Sizes
@@ -51,7 +52,8 @@ class Describer:
             value = self._names[name]
             told["type_name"] = type_name(value)
             told["serializable"] = not after.lost
-            told["size_bytes"] = _guarded(self._size_of, value, 0)
+            if after.unsure != GONE:  # libraries look into their memory to say its size
+                told["size_bytes"] = _guarded(self._size_of, value, 0)
             told["preview"] = _guarded(lambda each: preview(each, characters, _brief), value, "")
         return told
 

@@ -124,3 +124,14 @@ def can_be_read(address: int, size: int) -> bool:
     """
     begin = address & -mmap.PAGESIZE
     return bool(_advise(begin, address + size - begin, _POPULATE_READ) == 0)
+
+
+_can_tell = can_be_read(address_of(None), 8)
+
+
+def is_gone(address: int, size: int) -> bool:
+    """Tell whether it is certain that reading memory ends the process. A kernel before 5.14 knows it of none.
+
+    Only its end is tried: files are cut off there, and what is given back is so as a whole or from some place on.
+    """
+    return _can_tell and size > 0 and not can_be_read(address + size - 1, 1)

@@ -12,10 +12,11 @@ from sandbank_runner.interpreter.changes.arrays import (
     PRIVATE,
     check_mapped,
     digest_of_memory,
+    memory_of,
 )
 from sandbank_runner.interpreter.changes.digests import digest, hasher
 from sandbank_runner.interpreter.changes.limits import LONG_BYTES
-from sandbank_runner.interpreter.changes.walk import MUTABLE, PLAIN, SHARED, CannotCompare, Entry, Walk
+from sandbank_runner.interpreter.changes.walk import GONE, MUTABLE, PLAIN, SHARED, CannotCompare, Entry, Walk
 from sandbank_runner.interpreter.reading.kinds import derives, genuine, identity, mro_of
 from sandbank_runner.interpreter.sealed import seal
 
@@ -57,6 +58,8 @@ class NumpyRules:
         walk.tokens.append(("ndarray", self.shape_of(value), self.strides_of(value), flags.writeable, offset))
         walk.stack.append(dtype)
         if dtype.hasobject:
+            if is_mapped and derives(type(owner), self.ndarray):
+                raise CannotCompare(GONE)
             parts = self.elements_of(value)
             walk.spend(len(parts))
             walk.keep.append(parts)
@@ -95,10 +98,7 @@ class NumpyRules:
 
     def _digest(self, walk: Walk, value: Any, flags: Any, size: int, *, is_mapped: bool) -> bytes:
         plain = value if type(value) is self.ndarray else self.ndarray.view(value, self.ndarray)
-        strides = self.strides_of(value)
-        address, extent = memory.extent(
-            self.address_of(value), self.shape_of(value), strides, self.item_size_of(value)
-        )
+        address, extent = self.extent_of(value)
         if is_mapped:
             check_mapped(walk, address, extent)
             return digest_of_memory(walk, address, extent)
@@ -163,7 +163,7 @@ class NumpyRules:
             value = self._base(value)
 
     def owner(self, value: Any) -> tuple[Any, bool]:
-        """Return whose memory an array shows, and whether others may write to it."""
+        """Return whose memory an array shows, and whether others may write to it, or it may be gone."""
         owner = value
         for _ in range(_VIEWS):
             if derives(type(owner), self.ndarray):
@@ -178,7 +178,21 @@ class NumpyRules:
         else:
             raise CannotCompare("views are nested too deeply")
         is_own = derives(type(owner), self.ndarray) or type(owner) in PRIVATE
-        return owner, not is_own
+        return owner, not (is_own and self._has(owner, value))
+
+    def _has(self, owner: Any, value: Any) -> bool:
+        """Tell whether an array shows memory that its owner has: one that was made smaller has given some back."""
+        if owner is value:
+            return True
+        begin, size = self.extent_of(value)
+        first, whole = self.extent_of(owner) if derives(type(owner), self.ndarray) else memory_of(owner)
+        return not size or (first <= begin and begin + size <= first + whole)
+
+    def extent_of(self, value: Any) -> tuple[int, int]:
+        """Return begin and size of the memory that an array's elements are in."""
+        return memory.extent(
+            self.address_of(value), self.shape_of(value), self.strides_of(value), self.item_size_of(value)
+        )
 
 
 _numpy: list[NumpyRules] = []

@@ -68,6 +68,8 @@ class Columns(Evident, Chosen):
                     parts.append(None)
                     continue
                 content, size = memoryview(buffer), buffer.size
+                if memory.is_gone(buffer.address, size):
+                    raise CannotGlance
                 parts.append(
                     digest(content) if size < LONG_BYTES else buffers.digest(content, buffer.address, size)
                 )

@@ -31,6 +31,9 @@ SHARED: Final = 1
 PLAIN: Final = 2
 """Written wherever it comes: tuples."""
 
+GONE: Final = "it shows memory that was given back, or a file that has become shorter"
+"""To look at it would end the process."""
+
 Rule = Callable[["Walk", Any, Any], None]
 Entry = tuple[Rule, int]
 Place = tuple[str, int, int]

@@ -261,6 +261,20 @@ def _other_order(value: Any) -> None:
     value.dtype.__setstate__((3, "<", None, None, None, -1, -1, 0))
 
 
+def _named(value: Any) -> None:
+    """Give it the dtype with a field that has come to the place of its own."""
+    place = id(value.dtype)
+    value.dtype = "f8"
+    others = []
+    while id(dtype := np.dtype([("a", "f8")])) != place and len(others) < 100:
+        others.append(dtype)
+    value.dtype = dtype
+
+
+def _parts(value: Any) -> None:
+    value.dtype.__setstate__((4, "|", None, ("a",), {"a": (np.dtype("f8"), 0)}, 8, 1, 16, {}))
+
+
 def _steps(value: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy would rather not have it done
@@ -274,6 +288,8 @@ MISSED: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
     "steps from element to element": (lambda: np.arange(40)[:20:2], _steps),
     "whether it can be written to": (lambda: np.zeros(3), lambda value: value.setflags(write=False)),
     "the byte order of a type": (lambda: np.ones(2, np.dtype(">i8").newbyteorder("=").newbyteorder(">")), _other_order),
+    "a type with a field at the place of one without": (lambda: np.zeros(3, np.dtype("V8")), _named),
+    "a type that is given a field": (lambda: np.zeros(3, np.dtype("V8")), _parts),
     "memory lent to Arrow": (_lent, lambda _: LENT.__setitem__(0, 1)),
     "a number of the same value": (
         lambda: np.array([1000.5, None], dtype=object), lambda value: value.__setitem__(1, 0)),
