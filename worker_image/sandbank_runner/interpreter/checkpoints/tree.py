@@ -9,6 +9,7 @@ from typing import Any, Final
 from sandbank_runner.files.restores import LAID
 from sandbank_runner.interpreter.checkpoints.contents import Cargo, Content, read_content, signature_of
 from sandbank_runner.interpreter.sealed import seal
+from sandbank_runner.interpreter.snapshots.kernel import contents
 
 seal(globals())
 
@@ -23,6 +24,7 @@ _scandir, _readlink = os.scandir, os.readlink
 _KIND, _DIRECTORY, _REGULAR, _LINK = 0o170000, 0o040000, 0o100000, 0o120000
 _TO_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 _TO_LIST = os.R_OK | os.X_OK
+_WRITABLE, _SHARED = (b"rw", b"-w"), b"s"
 
 
 class TooManyFiles(Exception):
@@ -35,6 +37,7 @@ class Tree:
     def __init__(self, workspace: str, cargo: Cargo) -> None:
         self._workspace = workspace
         self._cargo = cargo
+        self._mapped = _mapped()
 
     def entries(self, known: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Yield all entries, a directory before what is in it. ``known`` are those of the base, by path."""
@@ -92,6 +95,7 @@ class Tree:
                 known is not None
                 and known.get("signature") == signature_of(status)
                 and known["mode"] == status.st_mode
+                and not self._is_mapped(status)
             ):
                 return {"path": path, "kept": True}
             try:
@@ -111,8 +115,12 @@ class Tree:
             "size": content.size,
             "sha256": content.digest,
             "chunks": content.chunks,
-            "signature": content.signature,
+            "signature": [] if self._is_mapped(status) else content.signature,
         }
+
+    def _is_mapped(self, status: os.stat_result) -> bool:
+        """Tell whether a file may be written to without a sign: in memory only a mapping's first write shows."""
+        return self._mapped is None or status.st_ino in self._mapped
 
     def _read(self, path: str, mode: int, earlier: Content | None) -> Content:
         descriptor = self._open(path, mode)
@@ -130,6 +138,20 @@ class Tree:
                 return _open(self._at(path), _TO_READ)
             finally:
                 _chmod(self._at(path), mode & 0o7777)
+
+
+def _mapped() -> frozenset[int] | None:
+    """Return the inodes of files that memory is shared with, None where that is not told."""
+    found = set()
+    try:
+        told = contents(b"/proc/self/maps")
+    except OSError:
+        return None
+    for line in told.splitlines():
+        parts = line.split(maxsplit=5)
+        if parts[1].startswith(_WRITABLE) and parts[1].endswith(_SHARED):
+            found.add(int(parts[4]))
+    return frozenset(found)
 
 
 def _lost(path: str, status: os.stat_result, reason: str) -> dict[str, Any]:
