@@ -137,3 +137,9 @@ def test_a_new_session_may_begin_with_a_saved_state(server: FakeServer, run: Run
     assert run("exec", "1+1", "--from-checkpoint", "ck-1").exit_code == 0
     assert server.called("CreateSession")[0].from_checkpoint_id == "ck-1"
     assert run("exec", "1+1", "--session", "s-1", "--from-checkpoint", "ck-1").exit_code == 2
+
+
+def test_a_missing_file_is_told_in_words(run: Run) -> None:
+    """Without the system's number for it."""
+    done = run("run", "missing.py")
+    assert (done.exit_code, done.stderr) == (2, "missing.py: No such file or directory\n")

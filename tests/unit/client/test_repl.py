@@ -244,7 +244,12 @@ def test_a_rewind_goes_to_an_execution_an_operation_or_one_back(server: FakeServ
     done = pipe(":rewind\n1\n2\n3\n:rewind\n:rewind 2\n:rewind 7\n:rewind nonsense\n:rewind 1 2\n")
     assert done.stderr.count("as after execution 1\n") == 1
     assert done.stderr.count("as after execution 2\n") == 1
-    for told in ("nothing before", "there is no execution 7", "OPERATION_NOT_FOUND", "no such command"):
+    for told in (
+        "nothing before",
+        "there is no execution 7",
+        "OPERATION_NOT_FOUND",
+        ":rewind: it takes something else",
+    ):
         assert told in done.stderr
     (created,) = server.called("CreateSession")
     assert created.snapshot_policy.history_count == 10
@@ -316,6 +321,7 @@ def test_tab_is_harmless_where_nothing_completes(server: FakeServer, terminal: T
 def test_things_are_described_by_command(server: FakeServer, pipe: Pipe) -> None:
     """In words; what the session says of itself steers no terminal."""
     server.variables.update(depth=3)
-    done = pipe(":doc depth\n:doc nothing\n:doc\n")
-    assert done.stdout.startswith("3\nnothing is known of nothing\n")
-    assert "no such command" in done.stderr
+    done = pipe(":doc depth\n:doc :tea:\n:doc\n:dock\n")
+    assert done.stdout.startswith("3\nnothing is known of :tea:\n")
+    assert ":doc: it takes something else" in done.stderr
+    assert ":dock: there is no such command" in done.stderr

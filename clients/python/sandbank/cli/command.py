@@ -48,7 +48,10 @@ class CommandError(Exception):
 
 def _console() -> Console:
     # A pipe has no width: tables are not folded for it.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL)
+    # What a session says is shown as it is: `:tea:` is no picture.
+    return Console(
+        highlight=False, emoji=False, width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL
+    )
 
 
 @dataclass
@@ -58,7 +61,7 @@ class Cli:
     connection: dict[str, Any]
     as_json: bool
     out: Console = field(default_factory=_console)
-    err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
+    err: Console = field(default_factory=lambda: Console(stderr=True, highlight=False, emoji=False))
 
     def client(self) -> Client:
         """Return a client of the server that the options name."""
@@ -89,6 +92,13 @@ class Cli:
             typer.echo(json.dumps({"error": data}, ensure_ascii=False), err=True)
         else:
             self.err.print(plain(text), markup=False, style="red", soft_wrap=True)
+
+
+def in_words(error: OSError | ValueError) -> str:
+    """Return what is wrong with a local file or an option, without the system's number for it."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
 
 
 def as_data(value: Any) -> Any:
@@ -157,7 +167,7 @@ def _guarded(function: Callable[..., Any], cli: Cli, arguments: dict[str, Any]) 
         return SERVER_ERROR
     except (ValueError, IsADirectoryError, FileNotFoundError, PermissionError) as error:
         # Options that cannot be sent, and local files.
-        cli.fail(str(error))
+        cli.fail(in_words(error))
         return USAGE
     except KeyboardInterrupt:
         return INTERRUPTED

@@ -41,7 +41,7 @@ def info(cli: Cli) -> None:
     columns = ("TEMPLATE", "PYTHON", "MEMORY", "CPUS", "PROCESSES", "WORKSPACE", "NETWORK", "PACKAGES")
     cli.out.print(table(columns, rows))
     cli.out.print()
-    cli.out.print(table(("LIMIT", "VALUE"), [_limit(*each) for each in sorted(server.limits.items())]))
+    cli.out.print(table(("LIMIT", "VALUE"), sorted(_limit(*each) for each in server.limits.items())))
 
 
 def _limit(name: str, value: int) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sandbank.cli.command import OK, SERVER_ERROR, Cli
+from sandbank.cli.command import OK, SERVER_ERROR, Cli, in_words
 from sandbank.cli.options import (
     FIGURES,
     CheckpointOption,
@@ -111,7 +111,7 @@ class Repl:
             except SandbankError as error:
                 self._explain(error)
             except (OSError, ValueError) as error:
-                self._cli.fail(str(error))
+                self._cli.fail(in_words(error))
             except KeyboardInterrupt:  # one Ctrl-C too many: stop listening, the session goes on
                 self._cli.fail("no longer waiting; it may still run")
 

@@ -103,7 +103,8 @@ class Commands:
         name, arguments = (words[0], words[1:]) if words else ("help", [])
         chosen = self._known.get(name)
         if chosen is None or not _takes(chosen, arguments):
-            self._cli.fail(f"no such command, or not so: :{name} {' '.join(arguments)}")
+            wrong = "there is no such command" if chosen is None else "it takes something else"
+            self._cli.fail(f":{name}: {wrong}")
             self._help()
             return
         chosen(*arguments)

@@ -58,7 +58,7 @@ class Ran:
 
 def run_file(
     cli: Cli,
-    file: Annotated[Path, typer.Argument(help="The file; `-` for standard input.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file; `-` for standard input.")],
     session: SessionOption = None,
     keep: KeepOption = False,
     template: TemplateOption = "",
@@ -98,7 +98,7 @@ def run_file(
 
 def exec_code(
     cli: Cli,
-    code: Annotated[str, typer.Argument(help="The code.")],
+    code: Annotated[str, typer.Argument(metavar="CODE", help="The code.")],
     session: SessionOption = None,
     keep: KeepOption = False,
     template: TemplateOption = "",
