@@ -27,6 +27,9 @@ _TO_LIST = os.R_OK | os.X_OK
 _WRITABLE, _SHARED = (b"rw", b"-w"), b"s"
 
 
+_Found = list[tuple[str, os.stat_result]]
+
+
 class TooManyFiles(Exception):
     """The workspace has more entries than a checkpoint holds."""
 
@@ -37,28 +40,21 @@ class Tree:
     def __init__(self, workspace: str, cargo: Cargo) -> None:
         self._workspace = workspace
         self._cargo = cargo
+        self._count = 0
         self._mapped = _mapped()
 
     def entries(self, known: dict[str, dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """Yield all entries, a directory before what is in it. ``known`` are those of the base, by path."""
-        count = 0
-        waiting = [""]
+        waiting = [("", self._list(""))]
         while waiting:
-            parent = waiting.pop()
-            for name, status in self._list(parent):
+            parent, found = waiting.pop()
+            for name, status in found:
                 path = f"{parent}{name}"
                 kind = status.st_mode & _KIND
                 if not parent and name.startswith(LAID):
                     continue
-                count += 1
-                if count > ENTRIES:
-                    raise TooManyFiles(f"the workspace has more than {ENTRIES} files")
                 if kind == _DIRECTORY:
-                    if not _access(self._at(path), _TO_LIST):
-                        yield _lost(path, status, CLOSED)
-                        continue
-                    waiting.append(f"{path}/")
-                    yield _entry(path, status)
+                    yield self._directory(path, status, waiting)
                 elif kind == _LINK:
                     try:
                         yield {**_entry(path, status), "link": _readlink(self._at(path))}
@@ -69,8 +65,21 @@ class Tree:
                     if entry is not None:
                         yield entry
 
-    def _list(self, parent: str) -> list[tuple[str, os.stat_result]]:
-        found = []
+    def _directory(
+        self, path: str, status: os.stat_result, waiting: list[tuple[str, _Found]]
+    ) -> dict[str, Any]:
+        """Return a directory's entry, and have what is in it wait for its turn."""
+        try:
+            if not _access(self._at(path), _TO_LIST):
+                return _lost(path, status, CLOSED)
+            waiting.append((f"{path}/", self._list(f"{path}/")))
+        except OSError as error:
+            return _lost(path, status, f"{CLOSED}: {error.strerror}")
+        return _entry(path, status)
+
+    def _list(self, parent: str) -> _Found:
+        """Return what is in a directory, nothing where that is gone. OSError."""
+        found: _Found = []
         try:
             with _scandir(self._at(parent)) as entries:
                 for entry in entries:
@@ -78,7 +87,10 @@ class Tree:
                         found.append((entry.name, entry.stat(follow_symlinks=False)))
                     except OSError:
                         continue  # gone meanwhile
-        except OSError:
+                    self._count += 1
+                    if self._count > ENTRIES:
+                        raise TooManyFiles(f"the workspace has more than {ENTRIES} files")
+        except (FileNotFoundError, NotADirectoryError):
             return []
         return sorted(found, key=lambda each: each[0])
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sandbank_runner.interpreter.checkpoints.chunks import Store
+from sandbank_runner.interpreter.checkpoints.contents import Cargo
+from sandbank_runner.interpreter.checkpoints.tree import Tree
 
 from tests.unit.runner.interpreter.checkpoints.plane import Manifest, Plane
 from tests.unit.runner.interpreter.harness import Interpreter
@@ -121,3 +126,26 @@ def test_what_is_no_file_is_lost_with_a_reason(
     target, workspace = restored_files(plane, manifest, start)
     assert target.ok("n").text == "1"
     assert sorted(path.name for path in workspace.iterdir()) == ["small"]
+
+
+def test_a_directory_that_cannot_be_listed_is_not_taken_to_be_empty(tmp_path: Path):
+    """No descriptor is left, say: it is lost with a reason, and without the workspace itself there is no checkpoint."""
+    for name in ("d", "e"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text(name)
+    tree = Tree(str(tmp_path), Cargo(None, Store()))  # type: ignore[arg-type]
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    found = tree.entries({})
+    first = next(found)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        second = next(found)
+        with pytest.raises(OSError, match="Too many open files"):
+            next(tree.entries({}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (first["path"], first["lost"]) == ("d", "")
+    assert (second["path"], second["lost"]) == ("e", "it cannot be read: Too many open files")
+    assert [each["path"] for each in found] == ["d/file"]
