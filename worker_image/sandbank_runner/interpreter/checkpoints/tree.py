@@ -85,7 +85,7 @@ class Tree:
                 for entry in entries:
                     try:
                         found.append((entry.name, entry.stat(follow_symlinks=False)))
-                    except OSError:
+                    except FileNotFoundError:
                         continue  # gone meanwhile
                     self._count += 1
                     if self._count > ENTRIES:
