@@ -154,7 +154,7 @@ def check_mapped(walk: Walk, address: int, size: int) -> None:
     for begin in range(0, size, PIECE_BYTES):
         walk.spend(PRICE)
         if not memory.can_be_read(address + begin, min(PIECE_BYTES, size - begin)):
-            raise CannotCompare("it shows a file that has become shorter, or the kernel cannot tell")
+            raise CannotCompare(f"{GONE}; or the kernel cannot tell")
 
 
 def digest_of_memory(walk: Walk, address: int, size: int) -> bytes:
