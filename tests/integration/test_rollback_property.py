@@ -92,6 +92,7 @@ def test_state_equals_the_model(player: Player, program: list[Step]) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 @settings(max_examples=1000, **_SETTINGS)  # type: ignore[arg-type]
 @given(program=programs)
 def test_state_equals_the_model_over_many_programs(player: Player, program: list[Step]) -> None:

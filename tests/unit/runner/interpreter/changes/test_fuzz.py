@@ -116,6 +116,7 @@ def test_reports_are_those_of_a_deep_comparison(plain: Interpreter, program: lis
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3600)
 @given(_programs)
 @settings(**_SETTINGS, max_examples=3000)
 def test_reports_are_those_of_a_deep_comparison_for_long(plain: Interpreter, program: list[str]):
