@@ -7,9 +7,9 @@ SHELL := /bin/bash
 PYTHON := .venv/bin/python
 SANDBANK := .venv/bin/sandbank
 PYTEST := $(PYTHON) -m pytest
-# Much of the suite waits for containers: more processes than the smallest machine has cores. A file's tests stay together
-# and the order stays, because files share servers and the walls' tests come first. `make test WORKERS=0`: one process.
-WORKERS := 3
+# Processes of the tests side by side. A file's tests stay together and the order stays, because files share servers and
+# the walls' tests come first. `make test WORKERS=0`: one process.
+WORKERS := 2
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # So that what a person typed by hand elsewhere does not reach the tests.
