@@ -98,7 +98,7 @@ def state(report: Report, server: ServerProcess) -> None:
     with Client(server.address) as client, connected(server.address) as api:
         for each in STATES:
             wait_ready(client, each.template, 2)
-            with client.session(template=each.template) as session:
+            with client.session(template=each.template, checkpoint_policy="none") as session:
                 session.run(each.code, timeout=_SECONDS)
                 _Rows(report, server, client, api, session, each).measure()
         _killed(report, server, client, api)
@@ -215,7 +215,7 @@ def _killed(report: Report, server: ServerProcess, client: Client, api: Api) -> 
     times = []
     for _ in range(8):
         wait_ready(client, "slim", 2)
-        with client.session(template="slim") as session:
+        with client.session(template="slim", checkpoint_policy="none") as session:
             session.run(_SMALL)
             api.state.Checkpoint(state_pb2.CheckpointRequest(session_id=session.session_id))
             told = api.sessions.GetSession(
